@@ -1,0 +1,1 @@
+"""Which optimizer, schedule and regularization should train my model, and how sure are you?"""

@@ -1,0 +1,69 @@
+"""What every component declares, whatever its kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeAlias
+
+from automl_opt.core.errors import PluginError
+from automl_opt.core.params import Float, Int, OneOf, Param
+
+Code: TypeAlias = Callable[..., Any] | str
+"""A function, or ``"package.module:name"``: resolved on first use, so that listing stays light."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentSpec:
+    """The fields common to all kinds.
+
+    Args:
+        name: lower-case letters, digits and ``_``; with the plugin's name before it, the id.
+        params: what may be searched. The range is part of the component and is versioned with it.
+        summary: one line for a list: what it does.
+        paper: where the formula comes from.
+        version: rises when the maths or a range changes: no formula changes under an old version.
+    """
+
+    kind: ClassVar[str]
+
+    name: str
+    params: Mapping[str, Param] = field(default_factory=dict)
+    summary: str = ""
+    paper: str = ""
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise PluginError(
+                f"{self.kind} {self.name!r}: a name is lower-case letters, digits and '_'"
+            )
+        if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
+            raise PluginError(f"{self.kind} {self.name}: version must be a whole number from 1")
+        for key, param in self.params.items():
+            if not isinstance(param, (Float, Int, OneOf)):
+                raise PluginError(
+                    f"{self.kind} {self.name}: params[{key!r}] must be a Float, Int or OneOf, "
+                    f"not {param!r}"
+                )
+            if not key.isidentifier():
+                raise PluginError(f"{self.kind} {self.name}: {key!r} is no parameter name")
+            if param.when and param.when[0] not in self.params:
+                raise PluginError(
+                    f"{self.kind} {self.name}: params[{key!r}] hangs from "
+                    f"{param.when[0]!r}, which is not among its parameters"
+                )
+
+    def _need(self, condition: bool, message: str) -> None:
+        if not condition:
+            raise PluginError(f"{self.kind} {self.name}: {message}")
+
+
+def is_code(value: object) -> bool:
+    """Whether *value* can be called, or names something that may be."""
+    return callable(value) or (
+        isinstance(value, str) and re.fullmatch(r"[\w.]+:[\w.]+", value) is not None
+    )

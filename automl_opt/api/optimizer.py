@@ -1,0 +1,67 @@
+"""Optimizers: a pure rule, or any ``torch.optim.Optimizer`` by its dotted path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from automl_opt.api.component import Code, ComponentSpec, is_code
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One optimizer step as pure functions, so that one formula runs alone and K at once.
+
+    Args:
+        init: ``init(param) -> dict[str, Tensor]``, the state before the first step.
+        update: ``update(param, grad, state, **numbers) -> (param, state)``: new tensors of the
+            same shapes and dtypes; the inputs stay as they are. ``numbers`` are the component's
+            parameters, ``lr`` already multiplied by the schedule, or what *coefficients* makes
+            of them.
+        coefficients: ``coefficients(t, **params) -> dict[str, float]``, computed on the host in
+            float64 before a step; ``t`` counts the steps from 1.
+        elementwise: an element's update depends on that element alone (no norms, no matrix
+            products), so small tensors may be updated joined into one.
+    """
+
+    init: Code
+    update: Code
+    coefficients: Code | None = None
+    elementwise: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec(ComponentSpec):
+    """An optimizer; give *rule* or *torch*, not both.
+
+    Args:
+        rule: the formula.
+        torch: ``"package.module:Class"`` of a ``torch.optim.Optimizer``; ``params`` are its
+            keyword arguments.
+        closure: its ``step`` wants a closure that evaluates the model again (L-BFGS).
+        full_batch: trained on the whole training set at every step: no batch size is searched.
+        twin: ``twin(parameters, **params)``: the same method from an independent library, that
+            the tests hold this one against.
+    """
+
+    kind: ClassVar[str] = "optimizer"
+
+    rule: Rule | None = None
+    torch: str | None = None
+    closure: bool = False
+    full_batch: bool = False
+    twin: Code | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._need(
+            (self.rule is None) != (self.torch is None), "give rule=Rule(…) or torch='module:Class'"
+        )
+        if self.rule is not None:
+            self._need(isinstance(self.rule, Rule), f"rule must be a Rule, not {self.rule!r}")
+            self._need(is_code(self.rule.init), "rule.init must be a function or 'module:name'")
+            self._need(is_code(self.rule.update), "rule.update must be a function or 'module:name'")
+            self._need(not self.closure, "closure=True goes with torch=, not with a rule")
+            self._need("lr" in self.params, "a rule needs the parameter 'lr', for schedules scale it")
+        if self.torch is not None:
+            self._need(is_code(self.torch), f"torch={self.torch!r} is not 'module:Class'")

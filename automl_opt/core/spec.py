@@ -1,0 +1,330 @@
+"""A study file as one frozen value, checked key by key."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from automl_opt.core.errors import ParamError, SpecError, did_you_mean
+from automl_opt.core.params import Param, Value, parse_range
+
+KINDS = ("optimizer", "scheduler", "regularizer", "initializer")
+DEFAULT_STORAGE = "sqlite:///automl_opt.db"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A strategy or pruner by name, with the parameters the study gives it."""
+
+    name: str
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySpec:
+    """What a study asks, on what, within which ranges and budget.
+
+    Args:
+        source: the study file, for messages and for the task's relative path.
+        compare: the kind of component whose candidates become the arms.
+        components: kind to the names that may be chosen, or ``"all"``.
+        overrides: ``kind -> component name -> parameter -> override`` (``"model"``: parameter ->
+            override), as :func:`automl_opt.core.params.overridden` reads them.
+        trials: trials an arm, failed and pruned ones counted.
+        time_limit_s: seconds of training for the whole study, all runs of it counted.
+        direction: ``None``: the metric's own.
+        threads: CPU threads; ``None``: one for small models, torch's own number otherwise.
+        checkpoint_every_s: least seconds between two checkpoints of a trial.
+    """
+
+    source: str
+    name: str
+    question: str
+    task: str
+    compare: str
+    components: Mapping[str, tuple[str, ...] | str]
+    batch_size: Param
+    overrides: Mapping[str, Mapping[str, Any]]
+    strategy: Choice
+    pruner: Choice
+    trials: int
+    time_limit_s: float | None
+    epochs: int
+    accumulate: int
+    device: str
+    precision: str
+    threads: int | None
+    checkpoint_every_s: float
+    metric: str
+    direction: str | None
+    seed: int
+    storage: str
+
+    def error(self, key: str, message: str) -> SpecError:
+        """A :class:`SpecError` that names this file and *key*."""
+        return SpecError(f"{self.source}, {key}: {message}")
+
+
+def load_study(path: str | Path, settings: Sequence[str] = ()) -> StudySpec:
+    """Read ``study.toml``, or the folder that holds it.
+
+    Args:
+        settings: ``section.key=value`` each, set before the file is checked (the value is TOML;
+            what is no TOML is taken as text).
+
+    Raises:
+        SpecError: the file is missing, is no TOML, or says what no study can be.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "study.toml"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = [str(found.parent) for found in sorted(Path().glob("*/*/study.toml"))]
+        hint = f"; {did_you_mean(str(path), near)}" if near else ""
+        raise SpecError(f"{file}: no such study file{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{file}: cannot be read: {error}") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{file}: is no TOML: {error}") from error
+    return parse_study(data, source=str(file), settings=settings)
+
+
+def parse_study(
+    data: Mapping[str, Any], *, source: str, settings: Sequence[str] = ()
+) -> StudySpec:
+    """A study from the same keys as ``study.toml``; raises :class:`SpecError`."""
+    tree = json.loads(json.dumps(data))  # our own copy; TOML dates have no place in a study
+    for setting in settings:
+        _apply(tree, setting)
+    top = _Table(tree, source, "")
+    space = top.table("space")
+    search = top.table("search")
+    training = top.table("training")
+    objective = top.table("objective")
+
+    spec = StudySpec(
+        source=source,
+        name=top.text("name", pattern=r"[A-Za-z0-9][\w.-]*"),
+        question=top.text("question", default=""),
+        task=top.text("task", pattern=r"[^:]+:\w+"),
+        compare=top.one_of("compare", KINDS, default="optimizer"),
+        components=MappingProxyType(
+            {
+                "optimizer": space.names("optimizer"),
+                "scheduler": space.names("scheduler", default=("constant",)),
+                "regularizer": space.names("regularizer", default=(), may_be_empty=True),
+                "initializer": space.names("initializer", default=("default",)),
+            }
+        ),
+        batch_size=space.range("batch_size", default=32, check=_positive_int),
+        overrides=_overrides(top.table("ranges")),
+        strategy=search.choice("strategy", default="tpe"),
+        pruner=search.choice("pruner", default="none"),
+        trials=search.integer("trials", default=20, low=1),
+        time_limit_s=search.duration("time_limit", default=None),
+        epochs=training.integer("epochs", default=20, low=1),
+        accumulate=training.integer("accumulate", default=1, low=1),
+        device=training.text("device", default="auto", pattern=r"auto|cpu|mps|cuda(:\d+)?"),
+        precision=training.one_of(
+            "precision", ("float32", "bf16", "float64"), default="float32"
+        ),
+        threads=training.integer("threads", default=None, low=1),
+        checkpoint_every_s=training.duration("checkpoint_every", default=30.0, low=0.0),
+        metric=objective.text("metric", default="loss"),
+        direction=objective.one_of("direction", ("minimize", "maximize"), default=None),
+        seed=top.integer("seed", default=0, low=0),
+        storage=top.text("storage", default=DEFAULT_STORAGE),
+    )
+    for table in (space, search, training, objective, top):
+        table.refuse_the_rest()
+    return spec
+
+
+class _Table:
+    """A TOML table that knows where it stands and which keys were asked for."""
+
+    def __init__(self, data: Mapping[str, Any], source: str, section: str) -> None:
+        self._data, self._source, self._section = data, source, section
+        self._known: list[str] = []
+
+    def fail(self, key: str, message: str) -> NoReturn:
+        place = f"[{self._section}] {key}" if self._section else key
+        raise SpecError(f"{self._source}, {place}: {message}")
+
+    def _get(self, key: str, default: Any) -> Any:
+        self._known.append(key)
+        if key not in self._data:
+            if default is _REQUIRED:
+                near = [name for name in self._data if name not in self._known]
+                hint = f" (keys here: {', '.join(near)})" if near else ""
+                self.fail(key, f"is missing{hint}")
+            return default
+        return self._data[key]
+
+    def refuse_the_rest(self) -> None:
+        for key in self._data:
+            if key not in self._known:
+                self.fail(key, f"no such key; {did_you_mean(key, self._known, show=30)}")
+
+    def table(self, key: str) -> _Table:
+        value = self._get(key, {})
+        if not isinstance(value, Mapping):
+            self.fail(key, f"must be a table [{key}], not {value!r}")
+        return _Table(value, self._source, f"{self._section}.{key}" if self._section else key)
+
+    def items(self) -> list[tuple[str, Any]]:
+        self._known.extend(self._data)
+        return list(self._data.items())
+
+    def text(self, key: str, default: Any = ..., pattern: str | None = None) -> Any:
+        value = self._get(key, _REQUIRED if default is ... else default)
+        if value is default:
+            return value
+        if not isinstance(value, str):
+            self.fail(key, f"must be a text, not {value!r}")
+        if pattern and not re.fullmatch(pattern, value):
+            self.fail(key, f"{value!r} does not read as {_readable(pattern)}")
+        return value
+
+    def one_of(self, key: str, allowed: Sequence[str], default: Any) -> Any:
+        value = self._get(key, default)
+        if value is not default and value not in allowed:
+            if not isinstance(value, str):
+                self.fail(key, f"must be one of {', '.join(allowed)}, not {value!r}")
+            self.fail(key, f"{value!r} is not known; {did_you_mean(value, allowed)}")
+        return value
+
+    def integer(self, key: str, default: Any, low: int) -> Any:
+        value = self._get(key, default)
+        if value is default:
+            return value
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.fail(key, f"must be a whole number of at least {low}, not {value!r}")
+        if value < low:
+            self.fail(key, f"must be at least {low}, not {value!r}")
+        return value
+
+    def duration(self, key: str, default: Any, low: float | None = None) -> Any:
+        value = self._get(key, default)
+        if value is default:
+            return value
+        try:
+            seconds = parse_duration(value)
+        except ParamError as error:
+            self.fail(key, str(error))
+        if seconds < 0 or (low is None and seconds == 0):
+            self.fail(key, f"must be above 0, not {value!r}")
+        return seconds
+
+    def names(self, key: str, default: Any = ..., may_be_empty: bool = False) -> Any:
+        value = self._get(key, _REQUIRED if default is ... else default)
+        if value is default or value == "all":
+            return value
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            self.fail(key, f'must be a list of component names or "all", not {value!r}')
+        if not value and not may_be_empty:
+            self.fail(key, "must name at least one component")
+        twice = sorted({name for name in value if value.count(name) > 1})
+        if twice:
+            self.fail(key, f"names {', '.join(twice)} twice")
+        return tuple(value)
+
+    def range(self, key: str, default: Any, check: Callable[[Param], str | None]) -> Param:
+        value = self._get(key, default)
+        try:
+            param = parse_range(value)
+        except (ParamError, TypeError) as error:
+            self.fail(key, str(error))
+        if problem := check(param):
+            self.fail(key, problem)
+        return param
+
+    def choice(self, key: str, default: str) -> Choice:
+        value = self._get(key, default)
+        if isinstance(value, str):
+            return Choice(value)
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            self.fail(key, f'must be a name or {{name = "…", …}}, not {value!r}')
+        return Choice(value["name"], {k: v for k, v in value.items() if k != "name"})
+
+
+_REQUIRED = object()
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds from a number of seconds or a text such as ``90s``, ``10m``, ``1h30m``.
+
+    Raises:
+        ParamError: neither.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value).strip())
+    if not isinstance(value, str) or not found or not any(found.groups()):
+        raise ParamError(f"{value!r} is no duration; write seconds, or 90s, 10m, 1h30m")
+    hours, minutes, seconds = (float(group or 0) for group in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _positive_int(param: Param) -> str | None:
+    values = getattr(param, "choices", None) or (getattr(param, "low", None),)
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            return f"a batch size is a whole number of at least 1, not {value!r}"
+    return None
+
+
+def _overrides(table: _Table) -> Mapping[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for kind, content in table.items():
+        if kind not in (*KINDS, "model"):
+            table.fail(kind, f"no such kind; {did_you_mean(kind, (*KINDS, 'model'))}")
+        if not isinstance(content, Mapping):
+            table.fail(kind, f"must be a table [ranges.{kind}], not {content!r}")
+        for name, ranges in content.items():
+            if kind != "model" and not isinstance(ranges, Mapping):
+                table.fail(
+                    f"{kind}.{name}",
+                    f"must be a table of parameters ([ranges.{kind}.COMPONENT]), not {ranges!r}",
+                )
+        found[kind] = MappingProxyType(dict(content))
+    return MappingProxyType(found)
+
+
+def _apply(tree: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise SpecError(f"--set {setting}: write section.key=value, for example training.epochs=5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *path, last = (part.strip().strip('"') for part in key.strip().split("."))
+    for part in path:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise SpecError(f"--set {setting}: {part!r} is a value, not a table")
+    tree[last] = value
+
+
+def _readable(pattern: str) -> str:
+    return {
+        r"[A-Za-z0-9][\w.-]*": "a name of letters, digits, '.', '_' and '-'",
+        r"[^:]+:\w+": "'file.py:function' or 'package.module:function'",
+        r"auto|cpu|mps|cuda(:\d+)?": "a device: auto, cpu, mps, cuda or cuda:N",
+    }[pattern]
