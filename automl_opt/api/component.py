@@ -37,12 +37,13 @@ class ComponentSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise PluginError(
                 f"{self.kind} {self.name!r}: a name is lower-case letters, digits and '_'"
             )
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise PluginError(f"{self.kind} {self.name}: version must be a whole number from 1")
+        declared: dict[str, Param] = {}
         for key, param in self.params.items():
             if not isinstance(param, (Float, Int, OneOf)):
                 raise PluginError(
@@ -51,11 +52,19 @@ class ComponentSpec:
                 )
             if not key.isidentifier():
                 raise PluginError(f"{self.kind} {self.name}: {key!r} is no parameter name")
-            if param.when and param.when[0] not in self.params:
-                raise PluginError(
-                    f"{self.kind} {self.name}: params[{key!r}] hangs from "
-                    f"{param.when[0]!r}, which is not among its parameters"
-                )
+            if param.when:
+                sibling, values = param.when
+                if sibling not in declared:
+                    raise PluginError(
+                        f"{self.kind} {self.name}: params[{key!r}] hangs from {sibling!r}, "
+                        "which is not among the parameters before it"
+                    )
+                if never := [v for v in values if not declared[sibling].contains(v)]:
+                    raise PluginError(
+                        f"{self.kind} {self.name}: params[{key!r}] hangs from {sibling!r} being "
+                        f"{' or '.join(map(repr, never))}, which it never is"
+                    )
+            declared[key] = param
 
     def _need(self, condition: bool, message: str) -> None:
         if not condition:

@@ -61,7 +61,13 @@ class OptimizerSpec(ComponentSpec):
             self._need(isinstance(self.rule, Rule), f"rule must be a Rule, not {self.rule!r}")
             self._need(is_code(self.rule.init), "rule.init must be a function or 'module:name'")
             self._need(is_code(self.rule.update), "rule.update must be a function or 'module:name'")
+            self._need(
+                self.rule.coefficients is None or is_code(self.rule.coefficients),
+                "rule.coefficients must be a function, 'module:name' or None",
+            )
             self._need(not self.closure, "closure=True goes with torch=, not with a rule")
-            self._need("lr" in self.params, "a rule needs the parameter 'lr', for schedules scale it")
+            self._need(
+                "lr" in self.params, "a rule needs the parameter 'lr', for schedules scale it"
+            )
         if self.torch is not None:
             self._need(is_code(self.torch), f"torch={self.torch!r} is not 'module:Class'")

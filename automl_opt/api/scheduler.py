@@ -29,7 +29,5 @@ class SchedulerSpec(ComponentSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._need(
-            (self.factor is None) != (self.observe is None), "give factor=… or observe=…"
-        )
+        self._need((self.factor is None) != (self.observe is None), "give factor=… or observe=…")
         self._need(is_code(self.factor or self.observe), "needs a function or 'module:name'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -41,10 +40,23 @@ class StudyChanged(AutomlOptError):
 def did_you_mean(name: str, allowed: Iterable[str], *, show: int = 12) -> str:
     """The tail of a message about an unknown *name*: the nearest right one and what is allowed."""
     names = sorted(set(allowed))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if not near:  # 'builtin.adamw' is near to 'adamv', though the letters before the dot say no
-        tails = {known.rpartition(".")[2]: known for known in names}
-        near = [tails[tail] for tail in difflib.get_close_matches(name, tails, n=1, cutoff=0.6)]
+    nearest = max(names, key=lambda known: _likeness(name, known), default="")
+    hint = f"did you mean {nearest!r}? " if _likeness(name, nearest)[0] >= 0.6 else ""
     listed = ", ".join(names[:show]) + (f", … ({len(names)} in all)" if len(names) > show else "")
-    hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}allowed: {listed or 'nothing'}"
+
+
+def _likeness(name: str, known: str) -> tuple[float, int]:
+    """The share of letters in common; of equals, the name of the same length is the likelier.
+
+    'builtin.adamw' is near to 'adamv' though the letters before the dot say no, and nearer than
+    'builtin.adam': a wrong letter is likelier than one too many.
+    """
+    import difflib  # here, because most runs make no such mistake
+
+    def likeness(text: str) -> tuple[float, int]:
+        matcher = difflib.SequenceMatcher(None, name, text)
+        common = sum(block.size for block in matcher.get_matching_blocks())
+        return common / max(len(name), len(text), 1), -abs(len(name) - len(text))
+
+    return max(likeness(known), likeness(known.rpartition(".")[2]))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 from automl_opt.core.errors import ParamError, did_you_mean
 
@@ -33,7 +33,7 @@ class Float:
     Args:
         low, high: both ends belong to the range.
         log: search on a logarithmic scale; *low* must be above 0.
-        step: only ``low, low + step, …``; not together with *log*.
+        step: only ``low, low + step, …, high``; not together with *log*.
         default: where a search starts; the centre of the range on its scale when not given.
         when: ``(sibling, value or values)``: the parameter exists only where *sibling* has it.
     """
@@ -50,33 +50,34 @@ class Float:
             value = getattr(self, key)
             if value is None and key in ("step", "default"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
+            if not _is_number(value):
                 raise ParamError(f"{key} must be a number, not {value!r}")
             if not math.isfinite(value):
                 raise ParamError(f"{key} must be finite, not {value!r}")
             object.__setattr__(self, key, float(value))
-        _check_range(self.low, self.high, self.log)
+        _check_scale(self.low, self.high, self.log)
         if self.step is not None and self.step <= 0:
             raise ParamError(f"step must be above 0, not {self.step!r}")
         if self.log and self.step is not None:
             raise ParamError("a range has a log scale or a step, not both")
-        object.__setattr__(self, "when", _condition(self.when))
-        if self.default is None:
-            object.__setattr__(self, "default", self._centre())
-        elif not self.contains(self.default):
-            raise ParamError(f"default {self.default!r} lies outside [{self.low}, {self.high}]")
+        _finish(self)
 
     def _centre(self) -> float:
         if self.log:
-            return math.sqrt(self.low * self.high)
-        if self.step is not None:
-            return self.low + self.step * (int((self.high - self.low) / self.step) // 2)
-        return (self.low + self.high) / 2
+            centre = math.sqrt(self.low) * math.sqrt(self.high)
+        elif self.step is not None:
+            centre = self.low + self.step * (round((self.high - self.low) / self.step) // 2)
+        else:
+            centre = self.low / 2 + self.high / 2
+        return min(max(centre, self.low), self.high)  # rounding may have left the range
 
     def contains(self, value: Value) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not _is_number(value) or not self.low <= value <= self.high:
             return False
-        return self.low <= value <= self.high
+        if self.step is None:
+            return True
+        steps = (value - self.low) / self.step
+        return abs(steps - round(steps)) < 1e-8  # Optuna's tolerance
 
     def suggest(self, trial: Suggests, name: str) -> float:
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
@@ -100,20 +101,16 @@ class Int:
                 continue
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ParamError(f"{key} must be a whole number, not {value!r}")
-        _check_range(self.low, self.high, self.log)
+        _check_scale(self.low, self.high, self.log)
         if self.step < 1:
             raise ParamError(f"step must be at least 1, not {self.step!r}")
         if self.log and self.step != 1:
             raise ParamError("a range has a log scale or a step, not both")
-        object.__setattr__(self, "when", _condition(self.when))
-        if self.default is None:
-            object.__setattr__(self, "default", self._centre())
-        elif not self.contains(self.default):
-            raise ParamError(f"default {self.default!r} lies outside [{self.low}, {self.high}]")
+        _finish(self)
 
     def _centre(self) -> int:
         if self.log:
-            return round(math.sqrt(self.low * self.high))
+            return round(math.sqrt(self.low) * math.sqrt(self.high))
         return self.low + self.step * ((self.high - self.low) // self.step // 2)
 
     def contains(self, value: Value) -> bool:
@@ -142,11 +139,13 @@ class OneOf:
         for choice in choices:
             if choice is not None and not isinstance(choice, (bool, int, float, str)):
                 raise ParamError(f"a choice must be a number, a text or a truth, not {choice!r}")
-        if len({(type(choice), choice) for choice in choices}) != len(choices):
+            if isinstance(choice, float) and not math.isfinite(choice):
+                raise ParamError(f"a choice must be finite, not {choice!r}")
+        if len(set(choices)) != len(choices):  # 1, 1.0 and true are one choice to Optuna
             raise ParamError(f"choices must differ from each other: {list(choices)!r}")
         object.__setattr__(self, "choices", choices)
         object.__setattr__(self, "when", _condition(self.when))
-        if self.default is None and None not in choices:
+        if self.default is None:
             object.__setattr__(self, "default", choices[0])
         elif not self.contains(self.default):
             raise ParamError(f"default {self.default!r} is not among {list(choices)!r}")
@@ -162,16 +161,36 @@ class OneOf:
 Param: TypeAlias = Float | Int | OneOf
 
 
-def _check_range(low: float, high: float, log: bool) -> None:
+def _check_scale(low: float, high: float, log: bool) -> None:
+    if not isinstance(log, bool):
+        raise ParamError(f"log must be true or false, not {log!r}")
     if low > high:
         raise ParamError(f"the range is inverted: low {low!r} is above high {high!r}")
     if log and low <= 0:
         raise ParamError(f"a log scale needs low above 0, not {low!r}")
 
 
+def _finish(param: Float | Int) -> None:
+    """What both kinds of range check last: steps that end at *high*, condition and default."""
+    if not param.contains(param.high):
+        raise ParamError(
+            f"steps of {param.step!r} from {param.low!r} do not arrive at high {param.high!r}"
+        )
+    object.__setattr__(param, "when", _condition(param.when))
+    if param.default is None:
+        object.__setattr__(param, "default", param._centre())
+    elif not param.contains(param.default):
+        step = f" in steps of {param.step!r}" if param.step not in (None, 1) else ""
+        raise ParamError(
+            f"default {param.default!r} lies outside [{param.low}, {param.high}]{step}"
+        )
+
+
 def _condition(when: Any) -> tuple[str, tuple[Value, ...]] | None:
     if when is None:
         return None
+    if not isinstance(when, (tuple, list)) or len(when) != 2 or not isinstance(when[0], str):
+        raise ParamError(f"when must be (sibling, value or values), not {when!r}")
     sibling, values = when
     return sibling, tuple(values) if isinstance(values, (tuple, list)) else (values,)
 
@@ -196,7 +215,8 @@ def overridden(param: Param, override: Any) -> Param:
 
     Args:
         override: a number or text fixes the value; a list gives the choices; a table
-            ``{low, high, log, step, default}`` changes what it names and keeps the rest.
+            ``{low, high, log, step, default}`` changes what it names and keeps the rest. Numbers
+            may leave the range that the component declares; other choices must be its own.
 
     Raises:
         ParamError: the override cannot be read, or leaves an impossible range.
@@ -211,61 +231,68 @@ def overridden(param: Param, override: Any) -> Param:
             "{low = …, high = …, log = …, step = …, default = …}"
         )
     if isinstance(param, OneOf):
-        return _new_range(override, when=param.when)
-    allowed = ("low", "high", "log", "step", "default")
-    for key in override:
-        if key not in allowed:
-            raise ParamError(f"a range has no key {key!r}; {did_you_mean(key, allowed)}")
-    if "log" in override and not isinstance(override["log"], bool):
-        raise ParamError(f"log must be true or false, not {override['log']!r}")
-    change = dict(override)
-    if "default" not in change and ("low" in change or "high" in change):
-        low, high = change.get("low", param.low), change.get("high", param.high)
-        kept = param.default
-        inside = all(isinstance(x, (int, float)) for x in (low, high)) and low <= kept <= high
-        change["default"] = kept if inside and _fits(param, change, kept) else None
-    return replace(param, **change)
-
-
-def _fits(param: Float | Int, change: Mapping[str, Any], value: Any) -> bool:
-    try:
-        replace(param, **{**change, "default": value})
-    except ParamError:
-        return False
-    return True
-
-
-def _as_kind(param: Param, value: Any) -> Any:
-    """TOML writes 1 where 1.0 is meant: take the kind of number that the range has."""
-    if isinstance(param, Float):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ParamError(f"{value!r} is not a number")
-        return float(value)
-    if isinstance(param, Int) and (isinstance(value, bool) or not isinstance(value, int)):
-        raise ParamError(f"{value!r} is not a whole number")
-    return value
-
-
-def _new_range(data: Mapping[str, Any], when: Any = None) -> Param:
-    """A range from a table alone: whole numbers give an Int, anything else a Float."""
-    allowed = ("low", "high", "log", "step", "default")
-    for key in data:
-        if key not in allowed:
-            raise ParamError(f"a range has no key {key!r}; {did_you_mean(key, allowed)}")
-    for key in ("low", "high"):
-        if key not in data:
-            raise ParamError(f"the range {dict(data)!r} lacks {key!r}")
-    if all(type(data[key]) is int for key in ("low", "high")):
-        return Int(**data, when=when)
-    return Float(**data, when=when)
+        if not all(_is_number(choice) for choice in param.choices):
+            raise ParamError(f"has no range, only the choices {list(param.choices)!r}")
+        return _new_range(Int if _is_whole(param.choices) else Float, override, param.when)
+    _check_keys(override)
+    change: dict[str, Any] = {"default": None, **override}
+    changed = replace(param, **change)
+    if "default" in override or not changed.contains(param.default):
+        return changed
+    return replace(param, **change | {"default": param.default})
 
 
 def parse_range(data: Any) -> Param:
-    """A range that stands alone in a study file: a value, a list of values, or a table."""
+    """A range that stands alone in a study file: a value, a list of values, or a table.
+
+    A table of whole numbers is an :class:`Int`, any other a :class:`Float`.
+    """
     if isinstance(data, Mapping):
-        return _new_range(data)
+        numbers = [value for key, value in data.items() if key != "log"]
+        return _new_range(Int if _is_whole(numbers) else Float, data)
     if isinstance(data, list):
         return OneOf(tuple(data))
     if isinstance(data, (bool, int, float, str)):
         return OneOf((data,))
     raise ParamError(f"{data!r} is no value, no list of values and no range")
+
+
+def _as_kind(param: Param, value: Any) -> Any:
+    """TOML writes 1 where 1.0 is meant: take the kind of number that *param* has."""
+    if isinstance(param, OneOf):
+        if param.contains(value):
+            return value
+        if not _is_number(value) or not all(_is_number(choice) for choice in param.choices):
+            raise ParamError(f"{value!r} is not among the choices {list(param.choices)!r}")
+    if not _is_number(value):
+        raise ParamError(f"{value!r} is not a number")
+    if isinstance(param, Float) or (isinstance(param, OneOf) and not _is_whole(param.choices)):
+        return float(value)
+    if not isinstance(value, int):
+        raise ParamError(f"{value!r} is not a whole number")
+    return value
+
+
+def _new_range(
+    kind: type[Float] | type[Int], data: Mapping[str, Any], when: Any = None
+) -> Float | Int:
+    _check_keys(data)
+    for key in ("low", "high"):
+        if key not in data:
+            raise ParamError(f"the range {dict(data)!r} lacks {key!r}")
+    return kind(**data, when=when)
+
+
+def _check_keys(data: Mapping[str, Any]) -> None:
+    allowed = ("low", "high", "log", "step", "default")
+    for key in data:
+        if key not in allowed:
+            raise ParamError(f"a range has no key {key!r}; {did_you_mean(key, allowed)}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_whole(values: Iterable[object]) -> bool:
+    return all(_is_number(value) and isinstance(value, int) for value in values)

@@ -71,7 +71,9 @@ class Recipe:
         object.__setattr__(self, "model", MappingProxyType(dict(self.model)))
 
     def __hash__(self) -> int:
-        return hash(self.to_json())
+        parts = tuple(part for _, part in self.parts())
+        model = tuple(sorted(self.model.items()))
+        return hash((parts, self.batch_size, self.accumulate, model))
 
     def bound(self, builder: Builder) -> Recipe:
         """The same recipe, its parts callable through *builder*."""

@@ -10,7 +10,8 @@ def derive(*path: int | str) -> int:
     """A seed in ``[0, 2**32)`` for the purpose that *path* spells out.
 
     SHA-256 of the path: the same on every machine and in every Python, and unrelated for paths
-    that differ in any part. 32 bits because NumPy's legacy seeding, which Optuna uses, takes no more.
+    that differ in any part. 32 bits because NumPy's legacy seeding, which Optuna uses, takes no
+    more.
     """
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in path)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

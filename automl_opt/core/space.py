@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from automl_opt.core import params as ranges
+from automl_opt.core.errors import ParamError
 from automl_opt.core.params import Param, Suggests, Value
 
 
@@ -30,9 +29,24 @@ class Entry:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Entries in an order in which every choice comes before what hangs from it."""
+    """Entries in an order in which every choice comes before what hangs from it.
+
+    Raises:
+        ParamError: two entries have one name, or one hangs from what does not come before it: it
+            would never be active.
+    """
 
     entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        before: set[str] = set()
+        for entry in self.entries:
+            if entry.name in before:
+                raise ParamError(f"two entries of the search space are named {entry.name!r}")
+            for name, _ in entry.when:
+                if name not in before:
+                    raise ParamError(f"{entry.name!r} hangs from {name!r}, which is not before it")
+            before.add(entry.name)
 
     def suggest_values(self, trial: Suggests) -> dict[str, Value]:
         """Ask *trial* for every active entry, in order."""
@@ -51,6 +65,8 @@ class SearchSpace:
         return values
 
     def to_json(self) -> str:
+        import json  # here and below: listing plugins imports this module and needs neither
+
         data: list[dict[str, Any]] = [
             {**ranges.to_dict(entry.param), "name": entry.name, "when": entry.when}
             for entry in self.entries
@@ -58,4 +74,6 @@ class SearchSpace:
         return json.dumps(data, sort_keys=True)
 
     def fingerprint(self) -> str:
+        import hashlib
+
         return hashlib.sha256(self.to_json().encode()).hexdigest()

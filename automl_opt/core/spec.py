@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from automl_opt.core.errors import ParamError, SpecError, did_you_mean
-from automl_opt.core.params import Param, Value, parse_range
+from automl_opt.core.errors import ParamError, SpecError, UnknownComponent, did_you_mean
+from automl_opt.core.params import Param, Value, parse_range, to_dict
 
 KINDS = ("optimizer", "scheduler", "regularizer", "initializer")
 DEFAULT_STORAGE = "sqlite:///automl_opt.db"
@@ -73,6 +74,39 @@ class StudySpec:
         """A :class:`SpecError` that names this file and *key*."""
         return SpecError(f"{self.source}, {key}: {message}")
 
+    @contextmanager
+    def blame(self, key: str) -> Iterator[None]:
+        """Inside, an unknown component is reported as this file's, at *key*."""
+        try:
+            yield
+        except UnknownComponent as error:
+            raise UnknownComponent(f"{self.source}, {key}: {error}") from error
+
+    def settings(self) -> dict[str, Any]:
+        """Everything set, as plain data under the keys of the study file."""
+        return {
+            "name": self.name,
+            "question": self.question,
+            "task": self.task,
+            "compare": self.compare,
+            "seed": self.seed,
+            **{f"[space] {kind}": names for kind, names in self.components.items()},
+            "[space] batch_size": to_dict(self.batch_size),
+            "[ranges]": {kind: dict(ranges) for kind, ranges in self.overrides.items()},
+            "[search] strategy": {"name": self.strategy.name, **self.strategy.params},
+            "[search] pruner": {"name": self.pruner.name, **self.pruner.params},
+            "[search] trials": self.trials,
+            "[search] time_limit": self.time_limit_s,
+            "[training] epochs": self.epochs,
+            "[training] accumulate": self.accumulate,
+            "[training] device": self.device,
+            "[training] precision": self.precision,
+            "[training] threads": self.threads,
+            "[training] checkpoint_every": self.checkpoint_every_s,
+            "[objective] metric": self.metric,
+            "[objective] direction": self.direction,
+        }
+
 
 def load_study(path: str | Path, settings: Sequence[str] = ()) -> StudySpec:
     """Read ``study.toml``, or the folder that holds it.
@@ -102,11 +136,9 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> StudySpec:
     return parse_study(data, source=str(file), settings=settings)
 
 
-def parse_study(
-    data: Mapping[str, Any], *, source: str, settings: Sequence[str] = ()
-) -> StudySpec:
+def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str] = ()) -> StudySpec:
     """A study from the same keys as ``study.toml``; raises :class:`SpecError`."""
-    tree = json.loads(json.dumps(data))  # our own copy; TOML dates have no place in a study
+    tree = _plain(data, source)
     for setting in settings:
         _apply(tree, setting)
     top = _Table(tree, source, "")
@@ -138,11 +170,9 @@ def parse_study(
         epochs=training.integer("epochs", default=20, low=1),
         accumulate=training.integer("accumulate", default=1, low=1),
         device=training.text("device", default="auto", pattern=r"auto|cpu|mps|cuda(:\d+)?"),
-        precision=training.one_of(
-            "precision", ("float32", "bf16", "float64"), default="float32"
-        ),
+        precision=training.one_of("precision", ("float32", "bf16", "float64"), default="float32"),
         threads=training.integer("threads", default=None, low=1),
-        checkpoint_every_s=training.duration("checkpoint_every", default=30.0, low=0.0),
+        checkpoint_every_s=training.duration("checkpoint_every", default=30.0, may_be_zero=True),
         metric=objective.text("metric", default="loss"),
         direction=objective.one_of("direction", ("minimize", "maximize"), default=None),
         seed=top.integer("seed", default=0, low=0),
@@ -150,6 +180,8 @@ def parse_study(
     )
     for table in (space, search, training, objective, top):
         table.refuse_the_rest()
+    if not spec.components[spec.compare]:
+        space.fail(spec.compare, f"must name at least one: compare = {spec.compare!r}")
     return spec
 
 
@@ -217,7 +249,7 @@ class _Table:
             self.fail(key, f"must be at least {low}, not {value!r}")
         return value
 
-    def duration(self, key: str, default: Any, low: float | None = None) -> Any:
+    def duration(self, key: str, default: Any, may_be_zero: bool = False) -> Any:
         value = self._get(key, default)
         if value is default:
             return value
@@ -225,8 +257,8 @@ class _Table:
             seconds = parse_duration(value)
         except ParamError as error:
             self.fail(key, str(error))
-        if seconds < 0 or (low is None and seconds == 0):
-            self.fail(key, f"must be above 0, not {value!r}")
+        if seconds < 0 or (seconds == 0 and not may_be_zero):
+            self.fail(key, f"must be {'at least' if may_be_zero else 'above'} 0, not {value!r}")
         return seconds
 
     def names(self, key: str, default: Any = ..., may_be_empty: bool = False) -> Any:
@@ -248,7 +280,7 @@ class _Table:
         value = self._get(key, default)
         try:
             param = parse_range(value)
-        except (ParamError, TypeError) as error:
+        except ParamError as error:
             self.fail(key, str(error))
         if problem := check(param):
             self.fail(key, problem)
@@ -260,7 +292,11 @@ class _Table:
             return Choice(value)
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             self.fail(key, f'must be a name or {{name = "…", …}}, not {value!r}')
-        return Choice(value["name"], {k: v for k, v in value.items() if k != "name"})
+        params = {name: given for name, given in value.items() if name != "name"}
+        for name, given in params.items():
+            if isinstance(given, (Mapping, list)):
+                self.fail(f"{key}.{name}", f"must be a number, a text or a truth, not {given!r}")
+        return Choice(value["name"], params)
 
 
 _REQUIRED = object()
@@ -272,10 +308,13 @@ def parse_duration(value: Any) -> float:
     Raises:
         ParamError: neither.
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value).strip())
-    if not isinstance(value, str) or not found or not any(found.groups()):
+    text = value.strip() if isinstance(value, str) else ""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    if not found or not any(found.groups()):
         raise ParamError(f"{value!r} is no duration; write seconds, or 90s, 10m, 1h30m")
     hours, minutes, seconds = (float(group or 0) for group in found.groups())
     return hours * 3600 + minutes * 60 + seconds
@@ -314,12 +353,36 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    *path, last = (part.strip().strip('"') for part in key.strip().split("."))
+    try:
+        *path, last = _path(tomllib.loads(f"{key} = 0"))
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"--set {setting}: {key!r} is no key: {error}") from error
     for part in path:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
             raise SpecError(f"--set {setting}: {part!r} is a value, not a table")
-    tree[last] = value
+    tree[last] = _plain(value, f"--set {setting}")
+
+
+def _path(tree: Any) -> list[str]:
+    """The keys down to the one value of *tree*: dots separate them, unless they are quoted."""
+    if not isinstance(tree, dict):
+        return []
+    [(key, below)] = tree.items()
+    return [key, *_path(below)]
+
+
+def _plain(value: Any, source: str, key: str = "") -> Any:
+    """Our own copy of what TOML gave, so far as a study has a use for it."""
+    if isinstance(value, Mapping):
+        below = f"{key}." if key else ""
+        return {name: _plain(inner, source, f"{below}{name}") for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner, source, key) for inner in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    place = f"{source}, {key}" if key else source
+    raise SpecError(f"{place}: must be a number, a text, a truth or a list of them, not {value!s}")
 
 
 def _readable(pattern: str) -> str:

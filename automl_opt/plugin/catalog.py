@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
 from automl_opt.api import (
@@ -20,7 +20,11 @@ from automl_opt.api import (
 )
 from automl_opt.api.component import Code
 from automl_opt.core.errors import UnknownComponent, did_you_mean
+from automl_opt.core.params import Value
 from automl_opt.plugin.lazy import resolve
+
+OURS = "automl-opt"
+"""Our own distribution: its components go by their short names."""
 
 SpecT = TypeVar("SpecT", bound=ComponentSpec)
 
@@ -52,8 +56,24 @@ class Component:
         return f"{self.plugin}.{self.spec.name}"
 
     @property
+    def label(self) -> str:
+        """The name in a study's rows: without the plugin for what ships with us, else the id.
+
+        It never changes when other plugins are installed, as the shortest unique name would.
+        """
+        return self.spec.name if self.distribution == OURS else self.id
+
+    @property
     def kind(self) -> str:
         return self.spec.kind
+
+    def defaults(self) -> dict[str, Value]:
+        """The default of every parameter that exists at the defaults."""
+        values: dict[str, Value] = {}
+        for name, param in self.spec.params.items():
+            if param.when is None or values.get(param.when[0]) in param.when[1]:
+                values[name] = param.default
+        return values
 
     def code(self, value: Code) -> Callable[..., Any]:
         """The function behind one of the spec's fields; dotted paths load here, not before."""
@@ -64,10 +84,11 @@ class Component:
     def source_sha256(self) -> str | None:
         """SHA-256 of the plugin module's file; ``None`` where it has none."""
         file = getattr(sys.modules.get(self.module), "__file__", None)
-        if file is None:
+        if file is None or not Path(file).is_file():  # built in, or inside a zip archive
             return None
-        with open(file, "rb") as stream:
-            return hashlib.sha256(stream.read()).hexdigest()
+        import hashlib  # here, because listing plugins needs no hash
+
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 Failures: TypeAlias = Sequence[tuple[str, str]]

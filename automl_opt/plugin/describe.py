@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from automl_opt.core import params as ranges
-from automl_opt.core.params import OneOf, Param
+from automl_opt.core.params import Int, OneOf, Param
 from automl_opt.plugin.catalog import Component
 from automl_opt.plugin.host import Host
 
@@ -53,9 +53,11 @@ def range_text(param: Param) -> str:
     if isinstance(param, OneOf):
         text = " | ".join(repr(choice) for choice in param.choices)
     else:
-        text = f"{param.low:g} … {param.high:g}"
+        low, high = (f"{n:g}" if isinstance(n, float) else str(n) for n in (param.low, param.high))
+        text = f"{low} … {high}"
         text += ", log" if param.log else ""
-        text += f", step {param.step:g}" if param.step not in (None, 1) else ""
+        every_one = isinstance(param, Int) and param.step == 1
+        text += f", step {param.step:g}" if param.step and not every_one else ""
     text += f", default {param.default!r}"
     if param.when:
         text += f", when {param.when[0]} is {' or '.join(map(repr, param.when[1]))}"

@@ -12,11 +12,10 @@ from typing import Any, Literal
 import pluggy
 
 from automl_opt.api import API_VERSION, PROJECT, ComponentSpec, hookspecs
-from automl_opt.core.errors import PluginError
-from automl_opt.plugin.catalog import SPEC_OF_KIND, Catalog, Component
+from automl_opt.core.errors import PluginError, did_you_mean
+from automl_opt.plugin.catalog import OURS, SPEC_OF_KIND, Catalog, Component
 
 ALLOW_LIST = "AUTOML_OPT_PLUGINS"
-OURS = "automl-opt"
 
 OFFERS = {
     "automl_opt_optimizers": "optimizer",
@@ -26,6 +25,8 @@ OFFERS = {
     "automl_opt_strategies": "strategy",
     "automl_opt_pruners": "pruner",
 }
+
+HOOKS = tuple(name for name in dir(hookspecs) if name.startswith(f"{PROJECT}_"))
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,14 @@ class Host:
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Tell every plugin that implements *hook*; one that raises is warned about by name."""
+        if hook not in HOOKS:
+            raise ValueError(f"there is no hook {hook}; {did_you_mean(hook, HOOKS)}")
         for plugin in self.plugins:
             if plugin.status != "loaded":
                 continue
             try:
-                _call(plugin.module, plugin.name, hook, arguments)
-            except Exception as error:  # a plugin's event hook may raise anything
+                getattr(_scratch(plugin.module, plugin.name).hook, hook)(**arguments)
+            except (Exception, SystemExit) as error:  # a plugin may raise anything, exit() too
                 warnings.warn(
                     f"plugin {plugin.name!r} ({plugin.distribution} {plugin.version}) failed in "
                     f"{hook}: {type(error).__name__}: {error}",
@@ -94,7 +97,6 @@ def load_host(
     if allow is None and ALLOW_LIST in os.environ:
         allow = (name.strip() for name in os.environ[ALLOW_LIST].split(","))
     allowed = None if allow is None else set(allow)
-    # our own first, so that of two plugins with one name the newcomer is the one refused
     ordered = sorted(entry_points, key=lambda e: (_distribution(e)[0] != OURS, e.name, e.value))
     plugins: list[PluginInfo] = []
     for entry in ordered:
@@ -105,24 +107,21 @@ def load_host(
                 PluginInfo(entry.name, entry.value, name, version, "not allowed", reason)
             )
             continue
-        twin = next((p for p in plugins if p.name == entry.name and p.status == "loaded"), None)
+        providers = [_distribution(other) for other in ordered if other.name == entry.name]
         try:
-            if twin is not None:
+            if len(providers) > 1 and name != OURS:  # which of them loads must not hang on order
                 raise PluginError(
-                    f"clash: plugin {entry.name!r} is already provided by {twin.distribution} "
-                    f"{twin.version}, and {name} {version} offers another; uninstall one"
+                    f"clash: plugin {entry.name!r} is provided by "
+                    + " and by ".join(" ".join(provider) for provider in providers)
+                    + "; uninstall all but one"
                 )
             module = _import(entry)
             components = _offers(module, entry.name, name, version)
         except PluginError as error:
-            plugins.append(
-                PluginInfo(entry.name, entry.value, name, version, "failed", str(error))
-            )
+            plugins.append(PluginInfo(entry.name, entry.value, name, version, "failed", str(error)))
             continue
         plugins.append(
-            PluginInfo(
-                entry.name, entry.value, name, version, "loaded", None, components, module
-            )
+            PluginInfo(entry.name, entry.value, name, version, "loaded", None, components, module)
         )
     return Host(plugins)
 
@@ -130,16 +129,18 @@ def load_host(
 def _distribution(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
     if entry.dist is None:
         return "unknown", "0"
-    return entry.dist.name, entry.dist.version
+    return entry.dist.name or "unknown", entry.dist.version or "0"  # METADATA may be missing
 
 
 def _import(entry: importlib.metadata.EntryPoint) -> Any:
     try:
         module = entry.load()
+        needs = getattr(module, "AUTOML_OPT_API", 1)
     except (Exception, SystemExit) as error:  # an import may raise anything, exit() too
         raise PluginError(f"import failed: {type(error).__name__}: {error}") from error
-    needs = getattr(module, "AUTOML_OPT_API", 1)
-    if not isinstance(needs, int) or needs > API_VERSION:
+    if not isinstance(needs, int):
+        raise PluginError(f"AUTOML_OPT_API must be a whole number, not {needs!r}")
+    if needs > API_VERSION:
         raise PluginError(
             f"needs plugin API {needs}, this automl-opt has {API_VERSION}: upgrade automl-opt"
         )
@@ -155,32 +156,23 @@ def _scratch(module: Any, name: str) -> pluggy.PluginManager:
     return manager
 
 
-def _call(module: Any, name: str, hook: str, arguments: dict[str, Any]) -> list[Any]:
-    called: list[Any] = getattr(_scratch(module, name).hook, hook)(**arguments)
-    return called
-
-
 def _offers(module: Any, plugin: str, distribution: str, version: str) -> tuple[Component, ...]:
     """Every component of one plugin, validated; raises :class:`PluginError`."""
-    hooks = {name for name in dir(hookspecs) if name.startswith("automl_opt_")}
-    for name in dir(module):
-        marked = hasattr(getattr(module, name), f"{PROJECT}_impl")
-        if name.startswith("automl_opt_") and callable(getattr(module, name)) and not marked:
-            raise PluginError(f"{name} is not marked with @hookimpl")
-        if marked and name not in hooks:
-            raise PluginError(f"there is no hook {name}; hooks: {', '.join(sorted(hooks))}")
     try:
+        _check_names(module)
         manager = _scratch(module, plugin)
-    except Exception as error:  # pluggy's own errors have no common, narrower base
+    except PluginError:
+        raise
+    except Exception as error:  # pluggy's errors have no narrower base, a lazy attribute's neither
         raise PluginError(str(error).replace("\n", " ")) from error
-    if not manager.get_hookcallers(manager.get_plugin(plugin)):
-        raise PluginError(f"implements no hook; hooks: {', '.join(sorted(hooks))}")
+    if not manager.get_hookcallers(module):
+        raise PluginError(f"implements no hook; hooks: {', '.join(HOOKS)}")
 
     found: dict[tuple[str, str], Component] = {}
     for hook, kind in OFFERS.items():
         try:
             specs = [spec for offered in getattr(manager.hook, hook)() for spec in offered]
-        except Exception as error:  # the plugin's own code
+        except (Exception, SystemExit) as error:  # the plugin's own code
             raise PluginError(f"{hook} raised {type(error).__name__}: {error}") from error
         for spec in specs:
             component = _component(spec, kind, hook, module, plugin, distribution, version)
@@ -188,6 +180,17 @@ def _offers(module: Any, plugin: str, distribution: str, version: str) -> tuple[
                 raise PluginError(f"clash: it offers two {kind}s named {component.id}")
             found[kind, component.id] = component
     return tuple(sorted(found.values(), key=lambda c: (c.kind, c.id)))
+
+
+def _check_names(module: Any) -> None:
+    """Refuse what pluggy would pass over in silence: a hook misspelt, or not marked."""
+    manager = pluggy.PluginManager(PROJECT)
+    for name in dir(module):
+        marked = manager.parse_hookimpl_opts(module, name) is not None
+        if marked and name not in HOOKS:
+            raise PluginError(f"there is no hook {name}; {did_you_mean(name, HOOKS)}")
+        if not marked and name.startswith(f"{PROJECT}_") and callable(getattr(module, name)):
+            raise PluginError(f"{name} is not marked with @hookimpl")
 
 
 def _component(
@@ -203,5 +206,5 @@ def _component(
     if not isinstance(spec, expected) or not isinstance(spec, ComponentSpec):
         raise PluginError(f"{hook} must offer {expected.__name__}, not {spec!r}")
     code = getattr(getattr(spec, "rule", None), "update", None) or getattr(spec, "factor", None)
-    home = getattr(code, "__module__", None) or getattr(module, "__name__", str(module))
-    return Component(spec, plugin, distribution, version, home)
+    home = getattr(code, "__module__", None) or getattr(module, "__name__", None)
+    return Component(spec, plugin, distribution, version, home or type(module).__module__)

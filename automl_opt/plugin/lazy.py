@@ -25,10 +25,10 @@ def resolve(code: Code, owner: str) -> Any:
         found: Any = importlib.import_module(module_name)
         for name in path.split("."):
             found = getattr(found, name)
-    except Exception as error:  # a plugin's import may raise anything
+    except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         raise PluginError(f"{owner}: {code!r} cannot be loaded ({_why(error)})") from error
     return found
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

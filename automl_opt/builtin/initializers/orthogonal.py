@@ -1,0 +1,29 @@
+"""Orthogonal: rows or columns of length *gain* at right angles, so that no direction is favoured.
+
+Saxe, McClelland & Ganguli 2014, arXiv:1312.6120, by ``torch.nn.init``: convolution kernels are
+taken as a matrix of one row an output channel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from automl_opt.api import Float, InitializerSpec
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+def init(tensor: Tensor, generator: Generator, *, gain: float) -> None:
+    from torch.nn.init import orthogonal_
+
+    orthogonal_(tensor, gain=gain, generator=generator)
+
+
+spec = InitializerSpec(
+    name="orthogonal",
+    summary="rows or columns at right angles, all of one length",
+    paper="Saxe, McClelland & Ganguli 2014, arXiv:1312.6120",
+    init=init,
+    params={"gain": Float(0.5, 2.0, log=True, default=1.0)},
+)

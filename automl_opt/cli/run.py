@@ -1,0 +1,83 @@
+"""``automl-opt run``: run a study, or go on with it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+
+import click
+
+from automl_opt.cli.options import json_option, read_study, storage_option, study_argument
+
+
+@click.command()
+@study_argument
+@click.option("--trials", type=int, metavar="N", help="Trials an arm.")
+@click.option("--time", "time_limit", metavar="TIME", help="Training time in all: 90s, 10m, 1h30m.")
+@click.option("--seed", type=int, metavar="N", help="Seed of everything random.")
+@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+@storage_option
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the study file."
+)
+@json_option
+def run(
+    study: str,
+    trials: int | None,
+    time_limit: str | None,
+    seed: int | None,
+    device: str | None,
+    storage: str | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Run STUDY (a study.toml or its folder) and rank its arms.
+
+    Ctrl-C finishes the running epoch and keeps everything; the same command goes on. Once the
+    budget is spent it prints the ranking again.
+
+    \b
+    automl-opt run studies/digits
+    automl-opt run studies/digits --trials 40 --time 10m
+    automl-opt run studies/digits --set training.epochs=5 --storage sqlite:///try.db
+    """
+    asked = list(settings)
+    if trials is not None:
+        asked.append(f"search.trials={trials}")
+    if time_limit is not None:
+        asked.append(f'search.time_limit="{time_limit}"')
+    if seed is not None:
+        asked.append(f"seed={seed}")
+    if device is not None:
+        asked.append(f'training.device="{device}"')
+    spec, url = read_study(study, asked, storage)
+
+    from automl_opt.cli.progress import open_progress
+    from automl_opt.cli.report import echo_ranking
+    from automl_opt.plugin.host import load_host
+    from automl_opt.store import Store
+    from automl_opt.study.runner import run as run_study
+
+    with Store.open(url) as store, open_progress() as progress:
+        outcome = run_study(spec, host=load_host(), store=store, progress=progress)
+
+    if as_json:
+        click.echo(json.dumps({**outcome.ranking.data(), "stopped": outcome.stopped}, indent=2))
+    else:
+        echo_ranking(outcome.ranking)
+    if outcome.stopped is None:
+        return 0
+    again = shlex.join(["automl-opt", *_own_arguments()])
+    if outcome.stopped == "time limit":
+        click.echo(
+            f"Time limit of {spec.time_limit_s:g} s reached. A longer --time goes on.", err=True
+        )
+        return 0
+    click.echo(f"Stopped by {outcome.stopped}. Nothing is lost; go on with: {again}", err=True)
+    return 128 + signal.Signals[outcome.stopped].value
+
+
+def _own_arguments() -> list[str]:
+    return sys.argv[1:]

@@ -1,0 +1,188 @@
+"""The ``hpo_*`` tables as they are now; how they came to be is in ``migrations/``.
+
+Study and trial ids are Optuna's, but no foreign key points at Optuna's tables: those are
+Optuna's to create, migrate and empty.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware time in, UTC in the database, an aware UTC time out; a naive time is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone cannot be stored: {value!r}")
+        in_utc = value.astimezone(UTC)
+        return in_utc if dialect.name == "postgresql" else in_utc.replace(tzinfo=None)
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,
+    ) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+study = Table(
+    "hpo_study",
+    metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),  # Optuna's
+    Column("name", String(255), nullable=False),
+    Column("arm", String(255), nullable=False),
+    Column("spec_json", Text, nullable=False),
+    Column("space_json", Text, nullable=False),
+    Column("space_hash", String(64), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    UniqueConstraint("name", "arm", name="uq_hpo_study_name_arm"),
+)
+
+environment = Table(
+    "hpo_environment",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("json", Text, nullable=False),
+    UniqueConstraint("sha256", name="uq_hpo_environment_sha256"),
+)
+
+trial_run = Table(
+    "hpo_trial_run",
+    metadata,
+    Column("run_id", Integer, primary_key=True),
+    Column(
+        "study_id",
+        Integer,
+        ForeignKey("hpo_study.study_id", name="fk_hpo_trial_run_study", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("trial_id", Integer, nullable=False),  # Optuna's
+    Column("number", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("reason", Text),
+    Column("seed", Text, nullable=False),  # JSON, by purpose
+    Column("recipe_json", Text, nullable=False),
+    Column("value", Double),
+    Column("epochs", Integer, nullable=False),
+    Column("from_epoch", Integer, nullable=False),
+    Column("worker", String(255), nullable=False),
+    Column("device", String(255), nullable=False),
+    Column("lease_until", UTCDateTime),
+    Column("started_at", UTCDateTime, nullable=False),
+    Column("ended_at", UTCDateTime),
+    Column("checkpoint_uri", Text),
+    Column(
+        "env_id",
+        Integer,
+        ForeignKey("hpo_environment.id", name="fk_hpo_trial_run_environment"),
+        nullable=False,
+    ),
+    UniqueConstraint("trial_id", "attempt", name="uq_hpo_trial_run_trial_attempt"),
+    Index("ix_hpo_trial_run_state_lease", "state", "lease_until"),
+    Index("ix_hpo_trial_run_study", "study_id"),
+    sqlite_autoincrement=True,  # a run id fences off late writers, so none may come twice
+)
+
+metric = Table(
+    "hpo_metric",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("unit", String(64)),
+    Column("direction", String(16)),
+    UniqueConstraint("name", name="uq_hpo_metric_name"),
+)
+
+epoch_metric = Table(
+    "hpo_epoch_metric",
+    metadata,
+    Column(
+        "run_id",
+        Integer,
+        ForeignKey("hpo_trial_run.run_id", name="fk_hpo_epoch_metric_run", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column(
+        "metric_id",
+        Integer,
+        ForeignKey("hpo_metric.id", name="fk_hpo_epoch_metric_metric"),
+        nullable=False,
+    ),
+    Column("split", String(32), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("value", Double),
+    Column("seconds", Double),  # of the whole epoch, the same in each of its rows
+    PrimaryKeyConstraint("run_id", "metric_id", "split", "epoch", name="pk_hpo_epoch_metric"),
+    sqlite_with_rowid=False,
+)
+
+plugin = Table(
+    "hpo_plugin",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(255), nullable=False),  # the component's id
+    Column("version", Integer, nullable=False),  # the component's
+    Column("distribution", String(255), nullable=False),
+    Column("distribution_version", String(64), nullable=False),
+    Column("sha256", String(64)),
+    UniqueConstraint(
+        "kind",
+        "name",
+        "version",
+        "distribution",
+        "distribution_version",
+        "sha256",
+        name="uq_hpo_plugin_all",
+    ),
+)
+
+run_plugin = Table(
+    "hpo_run_plugin",
+    metadata,
+    Column(
+        "run_id",
+        Integer,
+        ForeignKey("hpo_trial_run.run_id", name="fk_hpo_run_plugin_run", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("role", String(32), nullable=False),
+    Column("position", Integer, nullable=False),  # within the role, from 0
+    Column(
+        "plugin_id",
+        Integer,
+        ForeignKey("hpo_plugin.id", name="fk_hpo_run_plugin_plugin"),
+        nullable=False,
+    ),
+    Column("params_json", Text, nullable=False),
+    PrimaryKeyConstraint("run_id", "role", "position", name="pk_hpo_run_plugin"),
+)

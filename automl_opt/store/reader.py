@@ -1,0 +1,127 @@
+"""Read-only queries: studies, trials and curves as frozen rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, Select, and_, func, select
+
+from automl_opt.core.result import Status
+from automl_opt.store.engine import reading
+from automl_opt.store.models import epoch_metric, metric, study, trial_run
+from automl_opt.store.rows import EpochRow, StudyRow, TrialRow
+
+
+class Reader:
+    """Asks and never writes; each call is one query and sees one consistent state."""
+
+    engine: Engine
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def studies(self, name: str | None = None) -> list[StudyRow]:
+        """The arms of the study *name*, or of all studies, oldest first."""
+        query = select(study).order_by(study.c.created_at, study.c.study_id)
+        if name is not None:
+            query = query.where(study.c.name == name)
+        return [StudyRow(**row) for row in self._rows(query)]
+
+    def trials(self, name: str) -> list[TrialRow]:
+        """The trials of the study *name*, arm by arm in order of creation, each by number."""
+        latest = (
+            select(trial_run.c.trial_id, func.max(trial_run.c.attempt).label("attempt"))
+            .group_by(trial_run.c.trial_id)
+            .subquery()
+        )
+        # every row of an epoch carries the epoch's seconds, so one of them is taken
+        epoch = (
+            select(trial_run.c.trial_id, func.max(epoch_metric.c.seconds).label("seconds"))
+            .join(epoch_metric, epoch_metric.c.run_id == trial_run.c.run_id)
+            .join(study, study.c.study_id == trial_run.c.study_id)
+            .where(study.c.name == name)
+            .group_by(trial_run.c.trial_id, epoch_metric.c.epoch)
+            .subquery()
+        )
+        spent = (
+            select(epoch.c.trial_id, func.sum(epoch.c.seconds).label("seconds"))
+            .group_by(epoch.c.trial_id)
+            .subquery()
+        )
+        query = (
+            select(
+                *(c for c in trial_run.c if c.name not in ("state", "seed", "env_id")),
+                trial_run.c.state.label("status"),
+                trial_run.c.seed.label("seeds_json"),
+                study.c.arm,
+                spent.c.seconds,
+            )
+            .join(study, study.c.study_id == trial_run.c.study_id)
+            .join(
+                latest,
+                and_(
+                    latest.c.trial_id == trial_run.c.trial_id,
+                    latest.c.attempt == trial_run.c.attempt,
+                ),
+            )
+            .outerjoin(spent, spent.c.trial_id == trial_run.c.trial_id)
+            .where(study.c.name == name)
+            .order_by(study.c.created_at, study.c.study_id, trial_run.c.number)
+        )
+        return [
+            TrialRow(**{**row, "status": Status(row["status"]), "seconds": row["seconds"] or 0.0})
+            for row in self._rows(query)
+        ]
+
+    def curve(self, trial_id: int) -> list[EpochRow]:
+        """Every epoch of one trial, over all its attempts, by epoch, split and metric."""
+        query = _curve().where(trial_run.c.trial_id == trial_id)
+        return [_epoch_row(row) for row in self._rows(query)]
+
+    def curves(self, name: str, split: str | None = None) -> dict[int, list[EpochRow]]:
+        """By trial id, what :meth:`curve` gives for each trial of the study *name*.
+
+        Args:
+            split: only this one. Trials without rows are absent.
+        """
+        query = (
+            _curve()
+            .join(study, study.c.study_id == trial_run.c.study_id)
+            .where(study.c.name == name)
+        )
+        if split is not None:
+            query = query.where(epoch_metric.c.split == split)
+        found: dict[int, list[EpochRow]] = {}
+        for row in self._rows(query):
+            found.setdefault(row["trial_id"], []).append(_epoch_row(row))
+        return found
+
+    def _rows(self, query: Select[Any]) -> list[Any]:
+        with reading(self.engine) as connection:
+            return list(connection.execute(query).mappings())
+
+
+def _curve() -> Select[Any]:
+    return (
+        select(
+            trial_run.c.trial_id,
+            epoch_metric.c.epoch,
+            epoch_metric.c.split,
+            metric.c.name.label("metric"),
+            epoch_metric.c.value,
+            epoch_metric.c.seconds,
+        )
+        .join(epoch_metric, epoch_metric.c.run_id == trial_run.c.run_id)
+        .join(metric, metric.c.id == epoch_metric.c.metric_id)
+        .order_by(trial_run.c.trial_id, epoch_metric.c.epoch, epoch_metric.c.split, metric.c.name)
+    )
+
+
+def _epoch_row(row: Any) -> EpochRow:
+    return EpochRow(
+        epoch=row["epoch"],
+        split=row["split"],
+        metric=row["metric"],
+        value=row["value"],
+        seconds=row["seconds"],
+    )

@@ -1,0 +1,286 @@
+"""Writes what a study does: its arms, the runs of its trials, every epoch, how each ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, insert, or_, select, update
+
+from automl_opt.core.errors import StoreError
+from automl_opt.core.result import EpochReport, Measurement, Status, Trial, TrialResult
+from automl_opt.plugin.catalog import Component
+from automl_opt.store import models, statements
+from automl_opt.store.engine import shown, writing
+from automl_opt.store.models import trial_run
+from automl_opt.store.statements import Point, Run
+
+FLUSH_ROWS = 256
+FLUSH_EVERY_S = 2.0
+
+
+class Recorder:
+    """Keeps the trials that this process runs; for one thread.
+
+    Epochs are gathered and written together. Every other call writes at once, and with it all
+    that was gathered, in one transaction. A call that fails wrote nothing and may be repeated.
+
+    A trial that another process has started anew is no longer ours: nothing more of it is
+    written, and the call that finds out, like every later one for that trial, raises
+    :class:`StoreError`. What was gathered of other trials is written all the same.
+    """
+
+    engine: Engine
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._live: dict[int, Run] = {}  # by trial id, as is the next
+        self._ended: dict[int, Status | None] = {}  # None: taken over by another process
+        self._gathered: list[Point] = []
+        self._flushed_at = time.monotonic()
+        self._metric_ids: dict[str, int] = {}
+
+    def save_study(
+        self,
+        *,
+        study_id: int,
+        name: str,
+        arm: str,
+        spec_json: str,
+        space_json: str,
+        space_hash: str,
+    ) -> None:
+        """Insert the arm, or bring its row up to date.
+
+        Raises:
+            StoreError: the id belongs to another arm, or the arm has another id.
+        """
+        study = models.study
+        described = {"spec_json": spec_json, "space_json": space_json, "space_hash": space_hash}
+        with writing(self.engine) as connection:
+            rows = connection.execute(
+                select(study.c.study_id, study.c.name, study.c.arm).where(
+                    or_(
+                        study.c.study_id == study_id,
+                        (study.c.name == name) & (study.c.arm == arm),
+                    )
+                )
+            ).all()
+            for row in rows:
+                if tuple(row) != (study_id, name, arm):
+                    raise StoreError(
+                        f"{shown(self.engine.url)}: Optuna calls arm {arm!r} of study {name!r} "
+                        f"number {study_id}, but our tables hold arm {row.arm!r} of study "
+                        f"{row.name!r} as number {row.study_id}: that one was deleted in Optuna "
+                        "alone; give the study another name or name another --storage"
+                    )
+            if rows:
+                ours = study.c.study_id == study_id
+                connection.execute(update(study).where(ours).values(described))
+            else:
+                key = {"study_id": study_id, "name": name, "arm": arm, "created_at": _now()}
+                connection.execute(insert(study).values({**key, **described}))
+
+    def start_run(
+        self,
+        trial: Trial,
+        *,
+        study_id: int,
+        parts: Sequence[tuple[str, Component, Mapping[str, Any]]],
+        environment: Mapping[str, Any],
+        worker: str,
+        device: str,
+        from_epoch: int = 0,
+        lease_s: float,
+    ) -> int:
+        """Begin an attempt on *trial* and take it over from whoever had it; returns the run id.
+
+        Earlier attempts that had not ended become interrupted. What they measured after
+        *from_epoch* is deleted, so the curve of a trial is the union of its attempts' rows and
+        no epoch is in it twice. With *from_epoch*, the checkpoint stays known.
+
+        Args:
+            parts: ``(role, component, params)`` in the order of training.
+            environment: what the result may depend on; equal environments are stored once.
+            lease_s: how long the run counts as alive after each write.
+        """
+        if trial.trial_id in self._live:
+            self.flush()
+        now = _now()
+        with writing(self.engine) as connection:
+            earlier = connection.execute(
+                select(trial_run.c.run_id, trial_run.c.attempt, trial_run.c.checkpoint_uri)
+                .where(trial_run.c.trial_id == trial.trial_id)
+                .order_by(trial_run.c.attempt)
+                .with_for_update()
+            ).all()
+            if earlier:
+                statements.take_over(connection, [row.run_id for row in earlier], from_epoch, now)
+            saved = [row.checkpoint_uri for row in earlier if row.checkpoint_uri is not None]
+            run_id = statements.insert_row(
+                connection,
+                trial_run,
+                {
+                    "study_id": study_id,
+                    "trial_id": trial.trial_id,
+                    "number": trial.number,
+                    "attempt": earlier[-1].attempt + 1 if earlier else 1,
+                    "state": Status.RUNNING.value,
+                    "seed": json.dumps(asdict(trial.seeds)),
+                    "recipe_json": trial.recipe.to_json(),
+                    "epochs": from_epoch,
+                    "from_epoch": from_epoch,
+                    "worker": worker,
+                    "device": device,
+                    "lease_until": now + timedelta(seconds=lease_s),
+                    "started_at": now,
+                    "checkpoint_uri": saved[-1] if saved and from_epoch else None,
+                    "env_id": statements.environment_id(connection, environment),
+                },
+            )
+            statements.save_parts(connection, run_id, parts)
+        self._ended.pop(trial.trial_id, None)
+        self._live[trial.trial_id] = Run(run_id, trial, lease_s, from_epoch)
+        return run_id
+
+    def epoch(self, report: EpochReport) -> None:
+        """Gather one epoch; now and then, write what is gathered and renew the leases.
+
+        An epoch without measurements leaves no row. Where writing fails the epoch stays
+        gathered: repeat :meth:`flush`, not this.
+        """
+        run = self._held(report.trial)
+        if report.epoch <= run.epoch:
+            raise StoreError(
+                f"{report.trial}: epoch {report.epoch} was reported after epoch {run.epoch}"
+            )
+        self._gathered += _points(run, report.epoch, report.measurements, report.seconds)
+        run.epoch = report.epoch
+        overdue = time.monotonic() - self._flushed_at >= FLUSH_EVERY_S
+        if overdue or len(self._gathered) >= FLUSH_ROWS:
+            self.flush()
+
+    def checkpoint(self, trial: Trial, uri: str) -> None:
+        """*uri* holds *trial* as it was after the last reported epoch.
+
+        Written together with the epochs: who finds a checkpoint finds every epoch before it.
+        """
+        run = self._held(trial)
+        self._write(run, {"checkpoint_uri": uri, "epochs": run.epoch})
+
+    def finish(self, result: TrialResult) -> None:
+        """How the trial ended, with its test measurements; said twice, it is written once."""
+        trial = result.trial
+        if trial.trial_id in self._ended and self._ended[trial.trial_id] is result.status:
+            return
+        run = self._held(trial)
+        changes = {
+            "reason": result.reason,
+            "value": _number(result.value),
+            "epochs": result.epochs,
+            "checkpoint_uri": None,
+        }
+        test = _points(run, result.epochs, result.test, None)
+        self._write(run, changes, ends=result.status, points=test)
+
+    def interrupt(self, trial: Trial, uri: str | None) -> None:
+        """The trial stops here, to be resumed from *uri*, or from its last checkpoint."""
+        run = self._held(trial)
+        changes = {} if uri is None else {"checkpoint_uri": uri, "epochs": run.epoch}
+        self._write(run, changes, ends=Status.INTERRUPTED)
+
+    def flush(self) -> None:
+        """Write what is gathered and renew the lease of every trial held here."""
+        if self._live:
+            self._write()
+
+    def _held(self, trial: Trial) -> Run:
+        run = self._live.get(trial.trial_id)
+        if run is not None:
+            return run
+        if trial.trial_id not in self._ended:
+            raise StoreError(f"{trial} was not started here: start_run comes first")
+        status = self._ended[trial.trial_id]
+        if status is None:
+            raise _taken_over([trial])
+        raise StoreError(f"{trial} has already ended here: {status}")
+
+    def _write(
+        self,
+        run: Run | None = None,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        ends: Status | None = None,
+        points: Sequence[Point] = (),
+    ) -> None:
+        """One transaction: what is gathered, all leases, and the *changes* to one *run*."""
+        held = {run.run_id: run for run in self._live.values()}
+        now = _now()
+        with writing(self.engine) as connection:
+            states = statements.states(connection, held)
+            alive = {key for key, state in states.items() if state == Status.RUNNING}
+            statements.renew_leases(connection, [held[key] for key in sorted(alive)], now)
+            rows = [point for point in (*self._gathered, *points) if point.run_id in alive]
+            metric_ids = statements.save_points(connection, rows, self._metric_ids)
+            if run is not None and run.run_id in alive:
+                values = dict(changes or {})
+                if ends is not None:
+                    values |= {"state": ends.value, "ended_at": now, "lease_until": None}
+                if values:
+                    this = trial_run.c.run_id == run.run_id
+                    connection.execute(update(trial_run).where(this).values(values))
+
+        # committed: only now is anything forgotten
+        self._metric_ids = metric_ids
+        self._gathered.clear()
+        self._flushed_at = time.monotonic()
+        if run is not None and ends is not None:
+            # in its final state already: our own doing, and only the answer was lost
+            repeated = ends.is_final and states.get(run.run_id) == ends
+            if repeated or run.run_id in alive:
+                self._leave(run, ends)
+        lost = [each for each in list(self._live.values()) if each.run_id not in alive]
+        for each in lost:
+            self._leave(each, None)
+        if lost:
+            raise _taken_over([each.trial for each in lost])
+
+    def _leave(self, run: Run, status: Status | None) -> None:
+        del self._live[run.trial.trial_id]
+        self._ended[run.trial.trial_id] = status
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _number(value: float | None) -> float | None:
+    """NaN is missing; infinity is kept. SQLite alone drops the sign of -0.0."""
+    return None if value is None or value != value else float(value)
+
+
+def _taken_over(trials: Sequence[Trial]) -> StoreError:
+    names = ", ".join(str(trial) for trial in trials)
+    return StoreError(
+        f"{names}: taken over by another process, which runs the same study on the same "
+        "database; nothing more is written here"
+    )
+
+
+def _points(
+    run: Run, epoch: int, measurements: Iterable[Measurement], seconds: float | None
+) -> list[Point]:
+    points: dict[tuple[str, str], Point] = {}
+    for each in measurements:
+        key = (each.split, each.metric)
+        if key in points:
+            raise StoreError(
+                f"{run.trial}: epoch {epoch} has {each.metric!r} of {each.split} twice"
+            )
+        value = _number(each.value)
+        points[key] = Point(run.run_id, each.metric, each.split, epoch, value, _number(seconds))
+    return list(points.values())

@@ -1,0 +1,1 @@
+"""Floor 5: runs a study from its file to its ranking."""

@@ -1,0 +1,168 @@
+"""A pure rule as a ``torch.optim.Optimizer``: state dict, parameter groups, schedulers and all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CPU_BLOCK = 2**16
+"""Elements updated in one go on a CPU. Joining small tensors saves dispatches; above this size a
+pure update's temporaries no longer come from the allocator's free lists and cost page faults
+(Adam, one thread, 2026-11: 300 k parameters 1.6 times slower unblocked, blocks of 2**13 1.3)."""
+
+DEVICE_BLOCK = 2**26
+
+
+@dataclass(frozen=True)
+class PureRule:
+    """A :class:`automl_opt.api.Rule` whose functions are resolved."""
+
+    init: Callable[[Tensor], dict[str, Tensor]]
+    update: Callable[..., tuple[Tensor, dict[str, Tensor]]]
+    coefficients: Callable[..., dict[str, float]] | None
+    elementwise: bool
+
+    def numbers(self, t: int, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What *update* gets beside its tensors at step *t*, counted from 1."""
+        return params if self.coefficients is None else self.coefficients(t, **params)
+
+
+@dataclass
+class _Block:
+    """Pieces that are updated together: whole tensors, or one slice of a large one."""
+
+    pieces: list[tuple[Tensor, int, int]]  # parameter, start, stop of its flat view
+    state: dict[str, Tensor]
+    t: int
+    flat: bool
+
+
+class RuleOptimizer(torch.optim.Optimizer):
+    """Runs a :class:`PureRule` over parameter groups.
+
+    An elementwise rule sees flat blocks (small tensors joined, large ones cut), any other rule
+    one parameter at a time. Parameters without a gradient are left alone and do not age, as in
+    torch. ``state_dict()`` has per parameter ``step`` and the rule's own tensors.
+
+    Args:
+        parameters: tensors or groups, as for any torch optimizer.
+        params: the rule's parameters, ``lr`` among them; they become group options.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor] | Iterable[dict[str, Any]],
+        rule: PureRule,
+        params: Mapping[str, Any],
+    ) -> None:
+        self._rule = rule
+        self._names = tuple(params)
+        self._blocks: dict[int, list[_Block]] = {}
+        super().__init__(parameters, dict(params))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for index, group in enumerate(self.param_groups):
+            params = {name: group[name] for name in self._names}
+            for block in self._blocks_of(index, group["params"]):
+                block.t += 1
+                self._update(block, self._rule.numbers(block.t, params))
+        return loss
+
+    def _update(self, block: _Block, numbers: Mapping[str, Any]) -> None:
+        if not block.flat:
+            param = block.pieces[0][0]
+            new, block.state = self._rule.update(param, param.grad, block.state, **numbers)
+            param.copy_(new)
+            return
+        views = [param.view(-1)[a:b] for param, a, b in block.pieces]
+        grads = [param.grad.reshape(-1)[a:b] for param, a, b in block.pieces]
+        if len(views) == 1:
+            new, block.state = self._rule.update(views[0], grads[0], block.state, **numbers)
+            views[0].copy_(new)
+            return
+        new, block.state = self._rule.update(
+            torch.cat(views), torch.cat(grads), block.state, **numbers
+        )
+        torch._foreach_copy_(views, new.split([b - a for _, a, b in block.pieces]))
+
+    def _blocks_of(self, index: int, parameters: list[Tensor]) -> list[_Block]:
+        """The group's blocks; made anew when other parameters have gradients than last time."""
+        blocks = self._blocks.get(index)
+        if blocks is not None:
+            known = {id(piece[0]) for block in blocks for piece in block.pieces}
+            if all((p.grad is not None) == (id(p) in known) for p in parameters):
+                return blocks
+            self._gather()
+        self._blocks[index] = self._partition([p for p in parameters if p.grad is not None])
+        return self._blocks[index]
+
+    def _partition(self, parameters: list[Tensor]) -> list[_Block]:
+        blocks: list[_Block] = []
+        joined: dict[tuple[Any, ...], tuple[list[tuple[Tensor, int, int]], list[dict[str, Any]]]]
+        joined = {}
+        for param in parameters:
+            state = dict(self.state.get(param) or {"step": 0, **self._rule.init(param)})
+            t = int(state.pop("step"))
+            limit = CPU_BLOCK if param.device.type == "cpu" else DEVICE_BLOCK
+            flat = (
+                self._rule.elementwise
+                and param.is_contiguous()
+                and all(tensor.shape == param.shape for tensor in state.values())
+            )
+            if not flat:
+                blocks.append(_Block([(param, 0, param.numel())], state, t, flat=False))
+                continue
+            for a in range(0, max(param.numel(), 1), limit):
+                b = min(a + limit, param.numel())
+                piece = {name: tensor.reshape(-1)[a:b] for name, tensor in state.items()}
+                key = (param.dtype, param.device, t)
+                pieces, states = joined.get(key, ([], []))
+                if pieces and sum(z - y for _, y, z in pieces) + b - a > limit:
+                    blocks.append(_joined(pieces, states, t))
+                    pieces, states = [], []
+                joined[key] = ([*pieces, (param, a, b)], [*states, piece])
+        blocks += [_joined(pieces, states, key[2]) for key, (pieces, states) in joined.items()]
+        return blocks
+
+    def _gather(self) -> None:
+        """Write every block's state back to ``self.state``, tensor by tensor."""
+        for blocks in self._blocks.values():
+            for block in blocks:
+                sizes = [b - a for _, a, b in block.pieces]
+                split = {
+                    name: tensor.split(sizes) if block.flat else (tensor,)
+                    for name, tensor in block.state.items()
+                }
+                for i, (param, a, b) in enumerate(block.pieces):
+                    if a == 0:
+                        self.state[param] = {"step": block.t} | {
+                            name: torch.empty_like(param) if block.flat else parts[i]
+                            for name, parts in split.items()
+                        }
+                    if block.flat:
+                        for name, parts in split.items():
+                            self.state[param][name].view(-1)[a:b] = parts[i]
+
+    @torch.no_grad()
+    def state_dict(self) -> dict[str, Any]:
+        self._gather()
+        return super().state_dict()
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._blocks.clear()
+
+
+def _joined(pieces: list[tuple[Tensor, int, int]], states: list[dict[str, Any]], t: int) -> _Block:
+    state = {name: torch.cat([piece[name] for piece in states]) for name in states[0]}
+    return _Block(pieces, state, t, flat=True)

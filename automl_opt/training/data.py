@@ -1,0 +1,145 @@
+"""Splits and batches: small data lives on the device, Datasets go through a DataLoader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from automl_opt.core.errors import TaskError
+from automl_opt.training.randomness import generator
+from automl_opt.training.task import Task
+
+SHUFFLED_AT_ONCE = 2**26
+"""Bytes of a split up to which an epoch is shuffled at once: one gather, not one a step."""
+
+EVALUATION_BATCH = 4096
+
+
+class Source(Protocol):
+    """One split."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Any, Any]]:
+        """``(x, y)`` on the device, *size* examples each, the last what is left over."""
+
+    def subset(self, indices: Tensor) -> Source: ...
+
+
+@dataclass(frozen=True)
+class TensorSource:
+    """Examples as two tensors on the device; the first dimension counts them."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def subset(self, indices: Tensor) -> TensorSource:
+        return TensorSource(self.x[indices], self.y[indices])
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        if order is None:
+            yield from zip(self.x.split(size), self.y.split(size), strict=True)
+            return
+        order = order.to(self.x.device)
+        if self.x.nbytes <= SHUFFLED_AT_ONCE:
+            yield from zip(self.x[order].split(size), self.y[order].split(size), strict=True)
+            return
+        for chosen in order.split(size):
+            yield self.x[chosen], self.y[chosen]
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """A map-style Dataset of ``(x, y)`` examples; batches are moved to the device."""
+
+    dataset: Dataset[Any]
+    device: torch.device
+    dtype: torch.dtype
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def subset(self, indices: Tensor) -> DatasetSource:
+        return DatasetSource(Subset(self.dataset, indices.tolist()), self.device, self.dtype)
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Any, Any]]:
+        sampler = range(len(self)) if order is None else order.tolist()
+        for x, y in DataLoader(self.dataset, batch_size=size, sampler=sampler):
+            yield moved(x, self.device, self.dtype), moved(y, self.device, self.dtype)
+
+
+@dataclass(frozen=True)
+class Splits:
+    train: Source
+    valid: Source
+    test: Source | None
+
+
+def make_splits(task: Task, seed: int, device: torch.device, dtype: torch.dtype) -> Splits:
+    """The task's data on *device*, split by *seed*.
+
+    Args:
+        dtype: what floating-point data is turned into.
+
+    Raises:
+        TaskError: the data is not of a form a task may have, or a split would be empty.
+    """
+    if task.data is None:
+        splits = Splits(
+            _source(task.train, "train", device, dtype),
+            _source(task.valid, "valid", device, dtype),
+            None if task.test is None else _source(task.test, "test", device, dtype),
+        )
+    else:
+        whole = _source(task.data, "data", device, dtype)
+        order = torch.randperm(len(whole), generator=generator(seed, "split"))
+        n_train = round(task.split[0] * len(whole))
+        n_valid = round(task.split[1] * len(whole)) if task.split[2] else len(whole) - n_train
+        train, valid, test = order.tensor_split([n_train, n_train + n_valid])
+        splits = Splits(
+            whole.subset(train), whole.subset(valid), whole.subset(test) if len(test) else None
+        )
+    for name in ("train", "valid"):
+        if not len(getattr(splits, name)):
+            raise TaskError(f"the {name} split is empty")
+    return splits
+
+
+def _source(data: Any, name: str, device: torch.device, dtype: torch.dtype) -> Source:
+    if isinstance(data, Dataset):
+        if not hasattr(data, "__len__"):
+            raise TaskError(f"{name} is a Dataset without a length; a study needs a map-style one")
+        return DatasetSource(data, device, dtype)
+    if not isinstance(data, Sequence) or len(data) != 2:
+        raise TaskError(f"{name} must be (x, y) or a torch Dataset, not {type(data).__name__}")
+    x, y = (_tensor(part, name) for part in data)
+    if len(x) != len(y):
+        raise TaskError(f"{name} has {len(x)} examples in x and {len(y)} in y")
+    return TensorSource(moved(x, device, dtype), moved(y, device, dtype))
+
+
+def _tensor(part: Any, name: str) -> Tensor:
+    try:
+        return torch.as_tensor(part if isinstance(part, Tensor) else np.asarray(part))
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"{name} cannot be read as numbers: {error}") from error
+
+
+def moved(value: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """*value* with every tensor in it on *device*, the floating-point ones as *dtype*."""
+    if isinstance(value, Tensor):
+        return value.to(device, dtype if value.is_floating_point() else None)
+    if isinstance(value, dict):
+        return {key: moved(item, device, dtype) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(moved(item, device, dtype) for item in value)
+    return value

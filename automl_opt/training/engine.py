@@ -1,0 +1,158 @@
+"""The interface of every engine: slots for live trials, one epoch of all of them at a time."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from automl_opt.core.errors import AutomlOptError
+from automl_opt.core.recipe import Recipe
+from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
+from automl_opt.core.seeds import Seeds
+from automl_opt.core.spec import StudySpec
+from automl_opt.training.build import TorchBuilder
+from automl_opt.training.data import make_splits
+from automl_opt.training.live import LiveTrial, Setup
+from automl_opt.training.plain import PlainEngine
+from automl_opt.training.task import Task, parameter_count, where
+
+SMALL_MODEL = 100_000
+"""Trainable parameters below which one CPU thread is faster than several: at 26 k parameters a
+second thread wins nothing, and two on busy cores collapse to a fraction."""
+
+
+class Engine(Protocol):
+    """Trains admitted trials, an epoch at a time; plain and fused training look the same."""
+
+    @property
+    def free(self) -> int:
+        """How many more trials can be admitted."""
+
+    @property
+    def live(self) -> tuple[Trial, ...]:
+        """The trials in the slots."""
+
+    @property
+    def device(self) -> str:
+        """Where they train, for the records."""
+
+    def admit(self, trial: Trial, checkpoint: Path | None = None) -> int:
+        """Give *trial* a slot; the number of epochs it has behind it.
+
+        That is 0, or where *checkpoint* left it; one that cannot be used is warned about. A model
+        that cannot be built is no error here: the next report says so.
+        """
+
+    def advance(self) -> list[EpochReport]:
+        """Train one epoch of every live trial and evaluate it on the validation split."""
+
+    def save(self, trial: Trial, checkpoint: Path) -> None:
+        """Write everything needed to go on after the epoch that *trial* has finished."""
+
+    def retire(self, trial: Trial, status: Status | None = None) -> TrialResult:
+        """Free the slot; *status* where the trial is stopped from outside (pruned).
+
+        A complete trial is evaluated on the test split on its way out.
+        """
+
+
+def open_engine(task: Task, spec: StudySpec, builder: TorchBuilder, probe: Recipe) -> Engine:
+    """The engine for a study.
+
+    Args:
+        spec: with its direction settled.
+        probe: a recipe to try the task with: model, loss and metrics are run once.
+
+    Raises:
+        SpecError: the device is not there, or model, output, loss and metrics do not fit.
+    """
+    device = find_device(spec)
+    dtype = torch.float64 if spec.precision == "float64" else torch.float32
+    setup = Setup(
+        epochs=spec.epochs,
+        device=device,
+        dtype=dtype,
+        autocast=torch.bfloat16 if spec.precision == "bf16" else None,
+        metric=spec.metric,
+        maximize=spec.direction == "maximize",
+    )
+    _check(task, spec, setup, builder, probe)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    threads = spec.threads
+    if threads is None and device.type == "cpu" and _size(task, probe) < SMALL_MODEL:
+        threads = 1
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return PlainEngine(task, setup, builder)
+
+
+def find_device(spec: StudySpec) -> torch.device:
+    """The device that *spec* names, or the best there is for ``auto``; raises ``SpecError``."""
+    name = spec.device
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("cpu")
+    kind, _, index = name.partition(":")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise spec.error("[training] device", f"{name!r} asked for, but torch sees no CUDA device")
+    if kind == "cuda" and index and int(index) >= torch.cuda.device_count():
+        raise spec.error(
+            "[training] device",
+            f"{name!r} asked for, but there are {torch.cuda.device_count()} CUDA devices",
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise spec.error("[training] device", "'mps' asked for, but torch sees no Apple GPU")
+    if kind == "mps" and spec.precision == "float64":
+        raise spec.error("[training] precision", "'float64' is not to be had on mps")
+    return torch.device(name)
+
+
+def _size(task: Task, probe: Recipe) -> int:
+    return parameter_count(task.model(**probe.model))
+
+
+def _check(task: Task, spec: StudySpec, setup: Setup, builder: TorchBuilder, probe: Recipe) -> None:
+    """Run the task once as a trial would: say before the first trial what would break them all."""
+    for _, part in probe.parts():
+        if part.kind == "regularizer":
+            needs = builder.component("regularizer", part).spec.losses  # type: ignore[attr-defined]
+            if needs and task.loss_name not in needs:
+                raise spec.error(
+                    "[space] regularizer",
+                    f"{part.id} is made for loss {' or '.join(needs)}, and the task's loss is "
+                    f"{task.loss_name or 'a function of its own'}",
+                )
+    seeds = Seeds.of_trial(spec.seed, "probe", 0)
+    trial = Trial(arm="probe", number=0, trial_id=-1, recipe=probe, seeds=seeds)
+    try:
+        splits = make_splits(task, seeds.split, setup.device, setup.dtype)
+        live = LiveTrial(trial, task, splits, setup, builder)
+        live.try_once()
+    except AutomlOptError as error:
+        raise spec.error("task", f"{spec.task}: {error}") from error
+    except Exception as error:  # the user's model, loss and metrics
+        raise spec.error(
+            "task", f"{spec.task}: the task fails at its defaults: {where(error)}"
+        ) from error
+
+
+def environment(device: str) -> Mapping[str, Any]:
+    """What a result depends on beside recipe and seed, as plain data."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": device,
+        "threads": torch.get_num_threads(),
+    }

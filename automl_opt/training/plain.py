@@ -1,0 +1,173 @@
+"""The plain engine: one slot, one trial at a time; any module, any optimizer."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from automl_opt.core.result import EpochReport, Measurement, Status, Trial, TrialResult
+from automl_opt.training.build import TorchBuilder
+from automl_opt.training.data import Splits, make_splits
+from automl_opt.training.live import Diverged, LiveTrial, Setup
+from automl_opt.training.task import Task, where
+
+
+class PlainEngine:
+    """See :class:`automl_opt.training.engine.Engine` for what the methods promise."""
+
+    def __init__(self, task: Task, setup: Setup, builder: TorchBuilder) -> None:
+        self._task, self._setup, self._builder = task, setup, builder
+        self._splits: dict[int, Splits] = {}
+        self._slot: _Slot | None = None
+
+    @property
+    def free(self) -> int:
+        return 0 if self._slot else 1
+
+    @property
+    def live(self) -> tuple[Trial, ...]:
+        return (self._slot.trial,) if self._slot else ()
+
+    @property
+    def device(self) -> str:
+        return str(self._setup.device)
+
+    def admit(self, trial: Trial, checkpoint: Path | None = None) -> int:
+        assert self._slot is None, "the slot is taken"
+        self._slot = slot = _Slot(trial)
+        with slot.guarded():
+            slot.live = self._begin(trial)
+            if checkpoint is not None:
+                try:
+                    state = torch.load(
+                        checkpoint, map_location=self._setup.device, weights_only=True
+                    )
+                    slot.live.load_state_dict(state)
+                except Exception as error:  # torch.load raises whatever a damaged file makes it
+                    warnings.warn(
+                        f"{trial}: starts again, its checkpoint {checkpoint} cannot be used "
+                        f"({where(error)})",
+                        RuntimeWarning,
+                        stacklevel=2,
+                    )
+                    slot.live = self._begin(trial)
+        return slot.epoch
+
+    def _begin(self, trial: Trial) -> LiveTrial:
+        return LiveTrial(trial, self._task, self._splits_of(trial), self._setup, self._builder)
+
+    def _splits_of(self, trial: Trial) -> Splits:
+        seed = trial.seeds.split
+        if seed not in self._splits:
+            self._splits = {
+                seed: make_splits(self._task, seed, self._setup.device, self._setup.dtype)
+            }
+        return self._splits[seed]
+
+    def advance(self) -> list[EpochReport]:
+        return [self._advance(self._slot)] if self._slot else []
+
+    def _advance(self, slot: _Slot) -> EpochReport:
+        started = time.perf_counter()
+        measured: tuple[Measurement, ...] = ()
+        value: float | None = None
+        with slot.guarded():
+            if (live := slot.live) is None:  # could not be built: the status says why
+                return self._report(slot, None, (), 0.0)
+            loss = live.train_epoch()
+            validation = live.evaluate(live.splits.valid, "valid")
+            measured = (Measurement("train", "loss", loss), *validation)
+            value, stop = live.close_epoch(validation)
+            if stop or live.epoch >= self._setup.epochs:
+                slot.status = Status.COMPLETE
+                slot.reason = "stopped early" if live.epoch < self._setup.epochs else None
+        slot.value = value
+        return self._report(slot, value, measured, time.perf_counter() - started)
+
+    @staticmethod
+    def _report(
+        slot: _Slot, value: float | None, measured: tuple[Measurement, ...], seconds: float
+    ) -> EpochReport:
+        return EpochReport(
+            trial=slot.trial,
+            epoch=slot.epoch,
+            value=value,
+            measurements=measured,
+            seconds=seconds,
+            status=slot.status,
+            reason=slot.reason,
+        )
+
+    def save(self, trial: Trial, checkpoint: Path) -> None:
+        """Write beside and rename: a kill leaves the old checkpoint or the new one, whole."""
+        slot = self._slot_of(trial)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        beside = checkpoint.with_suffix(".part")
+        assert slot.live is not None
+        torch.save(slot.live.state_dict(), beside)
+        os.replace(beside, checkpoint)
+
+    def retire(self, trial: Trial, status: Status | None = None) -> TrialResult:
+        slot = self._slot_of(trial)
+        slot.status = status or slot.status
+        test: tuple[Measurement, ...] = ()
+        live = slot.live
+        if slot.status is Status.COMPLETE and live and live.splits.test is not None:
+            with slot.guarded():
+                test = live.evaluate(live.splits.test, "test")
+        self._slot = None
+        return TrialResult(
+            trial=trial,
+            status=slot.status,
+            value=None if slot.status.is_failure else slot.value,
+            epochs=slot.epoch,
+            reason=slot.reason,
+            test=test,
+        )
+
+    def _slot_of(self, trial: Trial) -> _Slot:
+        assert self._slot is not None, f"{trial} has no slot"
+        assert self._slot.trial is trial, f"the slot holds {self._slot.trial}, not {trial}"
+        return self._slot
+
+
+class _Slot:
+    """A trial's place in the engine; turns what goes wrong inside into the trial's status."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.live: LiveTrial | None = None
+        self.status = Status.RUNNING
+        self.reason: str | None = None
+        self.value: float | None = None
+
+    @property
+    def epoch(self) -> int:
+        return self.live.epoch if self.live else 0
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Inside, an error ends the trial and nothing else."""
+        try:
+            yield
+        except Diverged as error:
+            self.status, self.reason = Status.DIVERGED, str(error)
+        except Exception as error:  # the user's model, loss, metrics and the plugins' formulas
+            out_of_memory = _is_out_of_memory(error)
+            self.status = Status.OUT_OF_MEMORY if out_of_memory else Status.FAILED
+            self.reason = where(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "not enough memory" in text or "can't allocate memory" in text
+    )

@@ -1,0 +1,223 @@
+"""A task: what is trained, on which data, and how its outputs are judged."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from automl_opt.core.errors import ParamError, TaskError, did_you_mean
+from automl_opt.core.params import Float, Int, OneOf, Param, overridden
+from automl_opt.core.spec import StudySpec
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": functional.cross_entropy,
+    "nll": functional.nll_loss,
+    "binary_cross_entropy_with_logits": functional.binary_cross_entropy_with_logits,
+    "mse": functional.mse_loss,
+    "l1": functional.l1_loss,
+    "huber": functional.huber_loss,
+}
+"""Losses by name, each the mean over the batch."""
+
+Direction = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that judges a whole split.
+
+    Args:
+        function: ``function(outputs, targets) -> scalar tensor or number``; both are the whole
+            split, first dimension the examples, on the training device.
+    """
+
+    name: str
+    function: Callable[[Tensor, Tensor], Any]
+    direction: Direction
+
+
+def _accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Share of right classes: argmax of ``[n, classes]``, or the sign of ``[n]`` logits."""
+    if outputs.ndim == targets.ndim:
+        return ((outputs > 0) == (targets > 0.5)).double().mean()
+    return (outputs.argmax(dim=1) == targets).double().mean()
+
+
+def _r2(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Coefficient of determination over all elements."""
+    residual = (targets - outputs).square().sum()
+    return 1 - residual / (targets - targets.mean()).square().sum()
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", _accuracy, "maximize"),
+        Metric("error_rate", lambda o, t: 1 - _accuracy(o, t), "minimize"),
+        Metric("mse", lambda o, t: (o - t).square().mean(), "minimize"),
+        Metric("mae", lambda o, t: (o - t).abs().mean(), "minimize"),
+        Metric("r2", _r2, "maximize"),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a study trains.
+
+    Args:
+        model: ``model(**hyperparameters) -> nn.Module``; called once a trial.
+        data: ``(x, y)`` of arrays or tensors, or a ``torch.utils.data.Dataset`` of ``(x, y)``
+            examples; split by *split*. Or give *train*, *valid* and (if there is one) *test*.
+        split: shares of train, valid and test; the test share may be 0.
+        loss: a name of :data:`LOSSES`, or ``loss(outputs, targets) -> scalar tensor``, a mean
+            over the batch.
+        metrics: names of :data:`METRICS` or :class:`Metric` objects; ``loss`` is always there.
+        params: the model's own hyperparameters and their ranges.
+    """
+
+    model: Callable[..., nn.Module]
+    data: Any = None
+    train: Any = None
+    valid: Any = None
+    test: Any = None
+    split: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    loss: str | Callable[[Any, Any], Tensor] = "cross_entropy"
+    metrics: Sequence[str | Metric] = ()
+    params: Mapping[str, Param] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not callable(self.model):
+            raise TaskError(f"model must be a function that makes a model, not {self.model!r}")
+        if (self.data is None) == (self.train is None):
+            raise TaskError("give data=…, or train=… with valid=…")
+        if self.train is not None and self.valid is None:
+            raise TaskError("train=… needs valid=…: a search cannot judge on training data")
+        if (
+            len(self.split) != 3
+            or min(self.split[:2]) <= 0
+            or self.split[2] < 0
+            or abs(sum(self.split) - 1) > 1e-9
+        ):
+            raise TaskError(
+                f"split {self.split!r} must be three shares (train, valid, test) that add up to "
+                "1, the first two above 0"
+            )
+        if isinstance(self.loss, str) and self.loss not in LOSSES:
+            raise TaskError(f"no loss named {self.loss!r}; {did_you_mean(self.loss, LOSSES)}")
+        if not isinstance(self.loss, str) and not callable(self.loss):
+            raise TaskError(f"loss must be a name or a function, not {self.loss!r}")
+        for metric in self.metrics:
+            if isinstance(metric, str) and metric not in METRICS:
+                raise TaskError(f"no metric named {metric!r}; {did_you_mean(metric, METRICS)}")
+            if not isinstance(metric, (str, Metric)):
+                raise TaskError(f"a metric is a name or a Metric, not {metric!r}")
+        for name, param in self.params.items():
+            if not isinstance(param, (Float, Int, OneOf)):
+                raise TaskError(f"params[{name!r}] must be a Float, Int or OneOf, not {param!r}")
+
+    @property
+    def loss_name(self) -> str | None:
+        return self.loss if isinstance(self.loss, str) else None
+
+    @property
+    def loss_function(self) -> Callable[[Any, Any], Tensor]:
+        return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+
+    @property
+    def all_metrics(self) -> tuple[Metric, ...]:
+        return tuple(METRICS[m] if isinstance(m, str) else m for m in self.metrics)
+
+    def direction_of(self, metric: str) -> Direction:
+        """The metric's own direction; raises :class:`TaskError` for one the task has not."""
+        known: dict[str, Direction] = {"loss": "minimize"}
+        known |= {m.name: m.direction for m in self.all_metrics}
+        if metric not in known:
+            raise TaskError(f"the task has no metric {metric!r}; {did_you_mean(metric, known)}")
+        return known[metric]
+
+    def ranges(self, spec: StudySpec) -> dict[str, Param]:
+        """The model's hyperparameters within the study's overrides; raises ``SpecError``."""
+        found = dict(self.params)
+        for name, override in spec.overrides.get("model", {}).items():
+            if name not in found:
+                raise spec.error(
+                    f"[ranges.model] {name}",
+                    f"the model has no such hyperparameter; {did_you_mean(name, found)}",
+                )
+            try:
+                found[name] = overridden(found[name], override)
+            except ParamError as error:
+                raise spec.error(f"[ranges.model] {name}", str(error)) from error
+        return found
+
+
+def load_task(spec: StudySpec) -> Task:
+    """Import and call the function that the study's ``task`` names.
+
+    Raises:
+        SpecError: the file or function is missing, raises, or returns no :class:`Task`.
+    """
+    place, _, name = spec.task.partition(":")
+    try:
+        module = _load_file(spec, place) if place.endswith(".py") else _load_module(spec, place)
+        function = getattr(module, name, None)
+        if not callable(function):
+            functions = [n for n, v in vars(module).items() if callable(v) and n[0] != "_"]
+            raise spec.error(
+                "task", f"{place} has no function {name!r}; {did_you_mean(name, functions)}"
+            )
+        task = function()
+    except TaskError as error:
+        raise spec.error("task", f"{spec.task}: {error}") from error
+    except (Exception, SystemExit) as error:
+        if type(error).__module__.startswith("automl_opt.core"):
+            raise
+        raise spec.error("task", f"{spec.task} raised {where(error)}") from error
+    if not isinstance(task, Task):
+        raise spec.error("task", f"{spec.task} must return an automl_opt.Task, not {task!r}")
+    return task
+
+
+def _load_file(spec: StudySpec, place: str) -> Any:
+    path = (Path(spec.source).parent / place).resolve()
+    if not path.is_file():
+        near = [found.name for found in sorted(path.parent.glob("*.py"))]
+        raise spec.error("task", f"there is no file {path}; {did_you_mean(path.name, near)}")
+    found = importlib.util.spec_from_file_location(f"automl_opt_task_{path.parent.name}", path)
+    if found is None or found.loader is None:
+        raise spec.error("task", f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module  # so that classes defined there can be pickled
+    found.loader.exec_module(module)
+    return module
+
+
+def _load_module(spec: StudySpec, place: str) -> Any:
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name and place.startswith(error.name):
+            raise spec.error("task", f"there is no module {place!r}") from error
+        raise
+
+
+def where(error: BaseException) -> str:
+    """An error on one line, with the last place it passed through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}{place}"
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,264 @@
+"""Every rule against torch.optim in float64, and what lets one formula train K recipes at once."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from automl_opt.plugin.host import load_host
+
+OPTIMIZERS = load_host(allow=()).catalog.components("optimizer")
+RULES = [c for c in OPTIMIZERS if c.spec.rule is not None]
+WITH_TWIN = [c for c in RULES if c.spec.twin is not None]
+WITH_COEFFICIENTS = [c for c in RULES if c.spec.rule.coefficients is not None]
+ELEMENTWISE = [c for c in RULES if c.spec.rule.elementwise]
+
+STEPS = 200
+SCHEDULES = {
+    "fixed": lambda _step: 1.0,
+    "changing": lambda step: (1 + math.cos(math.pi * step / 49)) / 2,  # exactly 0 at some steps
+}
+
+of_rules = pytest.mark.parametrize("optimizer", RULES, ids=lambda c: c.id)
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    """Whatever is compared to 1e-12: torch's NAdam keeps one number in the default dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def numbers(component, t, params):
+    """What the engine hands to ``update`` at step *t*."""
+    rule = component.spec.rule
+    if rule.coefficients is None:
+        return params
+    return component.code(rule.coefficients)(t, **params)
+
+
+def start(component, tensors):
+    return [component.code(component.spec.rule.init)(tensor) for tensor in tensors]
+
+
+def one_step(component, t, params, tensors, grads, states):
+    update = component.code(component.spec.rule.update)
+    given = numbers(component, t, params)
+    pairs = [update(*each, **given) for each in zip(tensors, grads, states, strict=True)]
+    return [tensor for tensor, _ in pairs], [state for _, state in pairs]
+
+
+def run(component, params, tensors, grads_of_steps):
+    states = start(component, tensors)
+    for t, grads in enumerate(grads_of_steps, start=1):
+        tensors, states = one_step(component, t, params, tensors, grads, states)
+    return tensors
+
+
+def some_tensors(seed=0, dtype=None):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(4, 5), (5,), (5, 2), (), (3, 2, 2)]
+    return [torch.randn(shape, generator=generator, dtype=dtype) for shape in shapes]
+
+
+def some_grads(steps, seed=1, dtype=None):
+    """Several orders of magnitude, and a row that never gets a gradient."""
+    generator = torch.Generator().manual_seed(seed)
+    of_steps = []
+    for _ in range(steps):
+        grads = [
+            torch.randn(tensor.shape, generator=generator, dtype=dtype) * 10.0**-k
+            for k, tensor in enumerate(some_tensors(dtype=dtype))
+        ]
+        grads[0][0] = 0.0
+        of_steps.append(grads)
+    return of_steps
+
+
+class NoisyNetwork:
+    """A two-layer network on random data; its gradients carry noise, one input is always 0."""
+
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(7)
+        self.x = torch.randn(16, 4, generator=self.generator)
+        self.x[:, 0] = 0.0
+        self.y = torch.randn(16, 2, generator=self.generator)
+
+    def grads(self, tensors):
+        first, bias, second, scale, offset = (t.detach().requires_grad_() for t in tensors)
+        hidden = torch.tanh(self.x @ first + bias)
+        error = torch.tanh(hidden @ second * scale + offset.sum()) - self.y
+        grads = torch.autograd.grad((error**2).mean(), (first, bias, second, scale, offset))
+        noise = [torch.randn(g.shape, generator=self.generator) for g in grads]
+        noise[0][0] = 0.0  # the weights of the dead input
+        return [g + 0.01 * n for g, n in zip(grads, noise, strict=True)]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("sample", range(5))
+@pytest.mark.parametrize("optimizer", WITH_TWIN, ids=lambda c: c.id)
+def test_a_rule_ends_where_its_torch_twin_ends(optimizer, sample, schedule, draw):
+    """Both are given the gradients at the twin's weights, so that chaos cannot enlarge rounding."""
+    params = draw(optimizer.spec, sample)
+    problem = NoisyNetwork()
+    ours = some_tensors()
+    states = start(optimizer, ours)
+    theirs = [torch.nn.Parameter(tensor.clone()) for tensor in ours]
+    twin = optimizer.code(optimizer.spec.twin)(theirs, **params)
+
+    for t in range(1, STEPS + 1):
+        lr = params["lr"] * SCHEDULES[schedule](t - 1)
+        grads = problem.grads(theirs)
+        for parameter, grad in zip(theirs, grads, strict=True):
+            parameter.grad = grad.clone()
+        twin.param_groups[0]["lr"] = lr
+        twin.step()
+        ours, states = one_step(optimizer, t, {**params, "lr": lr}, ours, grads, states)
+
+    for mine, their in zip(ours, theirs, strict=True):
+        assert mine.isfinite().all()
+        assert (mine - their.detach()).abs().max() <= 1e-12
+
+
+@of_rules
+def test_a_rule_moves_the_weights_down_the_slope(optimizer, draw):
+    params = draw(optimizer.spec, 0)
+    tensors = some_tensors()
+    states = start(optimizer, tensors)
+    before = sum((tensor**2).sum() for tensor in tensors)
+
+    for t in range(1, 21):
+        grads = [2 * tensor for tensor in tensors]
+        tensors, states = one_step(optimizer, t, params, tensors, grads, states)
+
+    assert sum((tensor**2).sum() for tensor in tensors) < before
+
+
+@of_rules
+def test_an_update_leaves_its_inputs_as_they_were(optimizer, draw):
+    params = draw(optimizer.spec, 1)
+    tensors, grads = some_tensors(), some_grads(3)
+    states = start(optimizer, tensors)
+    for t in (1, 2):
+        tensors, states = one_step(optimizer, t, params, tensors, grads[t - 1], states)
+    kept = [tensor.clone() for tensor in tensors]
+    kept_grads = [grad.clone() for grad in grads[2]]
+    kept_states = [{key: value.clone() for key, value in state.items()} for state in states]
+
+    one_step(optimizer, 3, params, tensors, grads[2], states)
+
+    assert all(map(torch.equal, tensors, kept))
+    assert all(map(torch.equal, grads[2], kept_grads))
+    for state, copy in zip(states, kept_states, strict=True):
+        assert state.keys() == copy.keys()
+        assert all(torch.equal(state[key], copy[key]) for key in copy)
+
+
+@of_rules
+def test_the_same_inputs_give_the_same_bits(optimizer, draw):
+    params = draw(optimizer.spec, 1)
+
+    once = run(optimizer, params, some_tensors(), some_grads(20))
+    again = run(optimizer, params, some_tensors(), some_grads(20))
+
+    assert all(map(torch.equal, once, again))
+
+
+@of_rules
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_an_update_keeps_shapes_dtypes_and_state_names(optimizer, dtype, draw):
+    tensors = some_tensors(dtype=dtype)
+    before = start(optimizer, tensors)
+
+    after, states = one_step(
+        optimizer,
+        1,
+        draw(optimizer.spec, 1),
+        tensors,
+        some_grads(1, dtype=dtype)[0],
+        before,
+    )
+
+    for old, new in zip(tensors, after, strict=True):
+        assert (old.shape, old.dtype) == (new.shape, new.dtype)
+    for old, new in zip(before, states, strict=True):
+        assert {key: (value.shape, value.dtype) for key, value in old.items()} == {
+            key: (value.shape, value.dtype) for key, value in new.items()
+        }
+
+
+@of_rules
+def test_a_gradient_of_zero_from_the_start_makes_no_nan(optimizer, draw):
+    tensors = some_tensors()
+    zeros = [[torch.zeros_like(tensor) for tensor in tensors]] * 3
+
+    after = run(optimizer, draw(optimizer.spec, 0), tensors, zeros)
+
+    assert all(tensor.isfinite().all() for tensor in after)
+
+
+@pytest.mark.parametrize("optimizer", WITH_COEFFICIENTS, ids=lambda c: c.id)
+@pytest.mark.parametrize("sample", range(3))
+def test_coefficients_depend_on_their_arguments_and_not_on_earlier_calls(optimizer, sample, draw):
+    params = draw(optimizer.spec, sample)
+    moments = [1, 2, 3, 50, 1000, 1001, 10**6]
+
+    forwards = {t: numbers(optimizer, t, params) for t in moments}
+    backwards = {t: numbers(optimizer, t, params) for t in reversed(moments)}
+
+    assert forwards == backwards
+    for given in forwards.values():
+        assert all(type(number) is float and math.isfinite(number) for number in given.values())
+
+
+@pytest.mark.parametrize("optimizer", ELEMENTWISE, ids=lambda c: c.id)
+@pytest.mark.parametrize("sample", range(3))
+def test_an_elementwise_rule_treats_joined_tensors_like_separate_ones(optimizer, sample, draw):
+    params = draw(optimizer.spec, sample)
+    tensors, grads = some_tensors(), some_grads(30)
+
+    apart = run(optimizer, params, tensors, grads)
+    joined = run(optimizer, params, [flat(tensors)], [[flat(step)] for step in grads])
+
+    torch.testing.assert_close(joined[0], flat(apart), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("optimizer", ELEMENTWISE, ids=lambda c: c.id)
+@pytest.mark.parametrize("way", ["broadcast", "vmap"])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)], ids=str
+)
+def test_k_recipes_together_end_where_k_single_runs_end(optimizer, way, dtype, tolerance, draw):
+    recipes = [draw(optimizer.spec, sample) for sample in range(4)]
+    tensors = [flat(some_tensors(seed, dtype)) for seed in range(4)]
+    grads = [[[flat(step)] for step in some_grads(30, seed, dtype)] for seed in range(4)]
+
+    alone = [
+        run(optimizer, *each)[0]
+        for each in zip(recipes, [[t] for t in tensors], grads, strict=True)
+    ]
+    stack = torch.stack(tensors)
+    state = start(optimizer, [stack])[0]
+    update = optimizer.code(optimizer.spec.rule.update)
+    for t in range(1, 31):
+        given = [numbers(optimizer, t, params) for params in recipes]
+        columns = {
+            key: torch.tensor([each[key] for each in given], dtype=dtype) for key in given[0]
+        }
+        now = torch.stack([of_recipe[t - 1][0] for of_recipe in grads])
+        if way == "vmap":
+            together = torch.vmap(lambda p, g, s, n: update(p, g, s, **n))
+            stack, state = together(stack, now, state, columns)
+        else:
+            columns = {key: column[:, None] for key, column in columns.items()}
+            stack, state = update(stack, now, state, **columns)
+
+    torch.testing.assert_close(stack, torch.stack(alone), rtol=tolerance, atol=tolerance)
+
+
+def flat(tensors):
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])

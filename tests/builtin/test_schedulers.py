@@ -1,0 +1,199 @@
+"""Every schedule against its torch twin, step by step, and the promises of a table of factors."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from automl_opt.builtin.schedulers import (
+    cosine,
+    exponential,
+    linear_warmup,
+    warm_restarts,
+)
+from automl_opt.builtin.schedulers import (
+    step as step_decay,
+)
+from automl_opt.plugin.host import load_host
+
+SCHEDULERS = load_host(allow=()).catalog.components("scheduler")
+TABLED = [c for c in SCHEDULERS if c.spec.factor is not None]
+OBSERVING = [c for c in SCHEDULERS if c.spec.observe is not None]
+TOTALS = (1, 2, 7, 100, 1000)
+
+# torch goes from one step's rate to the next: at most 4 roundings of 1.2e-16 in each of 1000 steps
+TOLERANCE = 1e-12
+
+of_tabled = pytest.mark.parametrize("scheduler", TABLED, ids=lambda c: c.id)
+of_observing = pytest.mark.parametrize("scheduler", OBSERVING, ids=lambda c: c.id)
+of_twins = pytest.mark.parametrize(
+    "scheduler", [c for c in OBSERVING if c.spec.twin], ids=lambda c: c.id
+)
+
+
+def an_optimizer(lr):
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def metrics(seed, epochs=60):
+    """A loss that falls, stays and jumps, with values that are no numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(epochs, generator=generator, dtype=torch.float64)
+    values = [max(0.5, 2 - 0.1 * epoch) + 0.05 * n for epoch, n in enumerate(noise.tolist())]
+    values[seed] = math.nan
+    values[20] = math.inf
+    return values
+
+
+@pytest.mark.parametrize("scheduler", [c for c in TABLED if c.spec.twin], ids=lambda c: c.id)
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("sample", range(5))
+@pytest.mark.parametrize("lr", [1.0, 0.03])
+def test_a_schedule_equals_its_torch_twin_at_every_step(scheduler, total, sample, lr, draw):
+    params = draw(scheduler.spec, sample)
+    factor = scheduler.code(scheduler.spec.factor)
+    optimizer = an_optimizer(lr)
+    twin = scheduler.code(scheduler.spec.twin)(optimizer, total, **params)
+
+    for step in range(total):
+        theirs = optimizer.param_groups[0]["lr"]
+        assert abs(lr * factor(step, total, **params) - theirs) <= TOLERANCE * lr
+        optimizer.step()
+        twin.step()
+
+
+@of_tabled
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("sample", range(5))
+def test_a_factor_is_a_finite_float_of_at_least_0(scheduler, total, sample, draw):
+    params = draw(scheduler.spec, sample)
+    factor = scheduler.code(scheduler.spec.factor)
+
+    factors = [factor(step, total, **params) for step in range(total + 3)]
+
+    assert all(type(f) is float and math.isfinite(f) and f >= 0 for f in factors)
+
+
+@of_tabled
+@pytest.mark.parametrize("sample", range(3))
+def test_a_run_of_one_step_trains(scheduler, sample, draw):
+    factor = scheduler.code(scheduler.spec.factor)
+
+    assert factor(0, 1, **draw(scheduler.spec, sample)) > 0
+
+
+@of_tabled
+@pytest.mark.parametrize("sample", range(3))
+def test_a_factor_depends_on_its_arguments_and_not_on_earlier_calls(scheduler, sample, draw):
+    params = draw(scheduler.spec, sample)
+    factor = scheduler.code(scheduler.spec.factor)
+
+    forwards = [factor(step, 50, **params) for step in range(50)]
+    backwards = [factor(step, 50, **params) for step in reversed(range(50))]
+
+    assert forwards == backwards[::-1]
+
+
+@of_tabled
+@pytest.mark.parametrize("sample", range(3))
+def test_a_schedule_keeps_its_shape_when_the_run_is_ten_times_as_long(scheduler, sample, draw):
+    """Parameters are fractions of the run: the means of a short and a long run agree roughly."""
+    params = draw(scheduler.spec, sample)
+    factor = scheduler.code(scheduler.spec.factor)
+
+    means = [sum(factor(s, n, **params) for s in range(n)) / n for n in (1000, 10_000)]
+
+    assert means[0] == pytest.approx(means[1], abs=0.01)
+
+
+def test_step_drops_at_every_third_of_a_run_of_nine():
+    factors = [step_decay.factor(step, 9, fraction=1 / 3, gamma=0.1) for step in range(9)]
+
+    assert factors == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01], rel=1e-15)
+
+
+def test_linear_warmup_is_over_after_its_fraction_of_the_run():
+    factors = [linear_warmup.factor(step, 10, fraction=0.4, start=0.2) for step in range(10)]
+
+    assert factors == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1, 1], rel=1e-15)
+
+
+def test_exponential_is_half_way_on_its_scale_at_half_time_and_at_its_final_value_at_the_end():
+    factors = [exponential.factor(step, 10, final=0.01) for step in (0, 5, 10)]
+
+    assert factors == pytest.approx([1.0, 0.1, 0.01], rel=1e-15)
+
+
+def test_warm_restarts_doubles_its_cycles():
+    factors = [warm_restarts.factor(step, 14, cycles=3, t_mult=2, floor=0.2) for step in range(14)]
+
+    assert [step for step, f in enumerate(factors) if f == 1.0] == [0, 2, 6]
+    assert factors[1] == factors[4] == factors[10] == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.1])
+def test_cosine_stays_at_its_floor_past_the_end(floor):
+    factors = [cosine.factor(step, 10, floor=floor) for step in (10, 11, 15, 20, 10**6)]
+
+    assert factors == [floor] * 5
+
+
+@pytest.mark.parametrize("cycles", [2, 3, 5])
+@pytest.mark.parametrize("t_mult", [1, 2, 3])
+@pytest.mark.parametrize("total", [100, 1000])
+def test_warm_restarts_has_the_cycles_it_is_asked_for_and_ends_low(cycles, t_mult, total):
+    factors = [
+        warm_restarts.factor(step, total, cycles=cycles, t_mult=t_mult, floor=0.0)
+        for step in range(total)
+    ]
+
+    starts = [step for step, f in enumerate(factors) if f == 1.0]
+    assert 1 < len(starts) <= cycles
+    assert factors[-1] < 0.5
+
+
+@of_twins
+@pytest.mark.parametrize("sample", range(5))
+@pytest.mark.parametrize("seed", range(4))
+def test_an_observer_equals_its_torch_twin_after_every_epoch(scheduler, sample, seed, draw):
+    params = draw(scheduler.spec, sample)
+    observe = scheduler.code(scheduler.spec.observe)
+    optimizer = an_optimizer(lr=1.0)
+    twin = scheduler.code(scheduler.spec.twin)(optimizer, 60, **params)
+    state = None
+
+    for metric in metrics(seed):
+        state = observe(metric, state, **params)
+        twin.step(metric)
+        assert state["factor"] == optimizer.param_groups[0]["lr"]
+
+    assert 0 < state["factor"] < 1
+
+
+@of_observing
+def test_an_observer_leaves_the_state_it_is_given_as_it_was(scheduler, draw):
+    params = draw(scheduler.spec, 0)
+    observe = scheduler.code(scheduler.spec.observe)
+    state = None
+
+    for metric in metrics(1):
+        kept = None if state is None else dict(state)
+        after = observe(metric, state, **params)
+        assert state == kept
+        state = after
+
+
+@of_observing
+def test_an_observer_goes_on_from_a_stored_state_as_if_never_interrupted(scheduler, draw):
+    params = draw(scheduler.spec, 0)
+    observe = scheduler.code(scheduler.spec.observe)
+    straight = stored = None
+
+    for metric in metrics(2):
+        straight = observe(metric, straight, **params)
+        stored = json.loads(json.dumps(observe(metric, stored, **params)))
+
+    assert stored == straight

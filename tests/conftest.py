@@ -1,0 +1,103 @@
+"""Hosts and fixture plugins: a test sees the plugins it asks for, never those installed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, EntryPoint, distribution
+from pathlib import Path
+
+import pytest
+
+from automl_opt.api import PROJECT
+from automl_opt.plugin.catalog import OURS, Catalog
+from automl_opt.plugin.host import ALLOW_LIST, Host, load_host
+
+FIXTURES = Path(__file__).parent / "plugins"
+
+
+class Distributions:
+    """A folder on ``sys.path`` with distributions in it, laid out as pip lays them out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, *names: str) -> Distributions:
+        """Install the fixture projects ``tests/plugins/NAME``."""
+        for name in names:
+            project = tomllib.loads((FIXTURES / name / "pyproject.toml").read_text())["project"]
+            for module in (FIXTURES / name).glob("*.py"):
+                shutil.copy(module, self.folder)
+            entry_points = project["entry-points"][PROJECT]
+            self._describe(project["name"], project["version"], entry_points)
+        return self
+
+    def write(self, plugin: str, source: str, *, version: str = "1.0") -> Distributions:
+        """Install *source*: the module ``PLUGIN_plugin`` of a distribution ``PLUGIN-plugin``."""
+        (self.folder / f"{plugin}_plugin.py").write_text(source, encoding="utf-8")
+        self._describe(f"{plugin}-plugin", version, {plugin: f"{plugin}_plugin"})
+        return self
+
+    def _describe(self, name: str, version: str, entry_points: dict[str, str]) -> None:
+        info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = [f"{plugin} = {target}" for plugin, target in entry_points.items()]
+        (info / "entry_points.txt").write_text("\n".join([f"[{PROJECT}]", *lines, ""]))
+        importlib.invalidate_caches()
+
+    def entry_points(self) -> list[EntryPoint]:
+        found = [Distribution.at(info) for info in sorted(self.folder.glob("*.dist-info"))]
+        return [entry for dist in found for entry in dist.entry_points if entry.group == PROJECT]
+
+    def host(self, *, ours: bool = False, allow: Iterable[str] | None = None) -> Host:
+        """A host of these plugins, with what ships with automl-opt only if asked for."""
+        return load_host([*(our_entry_points() if ours else []), *self.entry_points()], allow=allow)
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables with which a subprocess sees our own plugins and these."""
+        path = os.pathsep.join(filter(None, [str(self.folder), os.environ.get("PYTHONPATH")]))
+        names = ",".join(entry.name for entry in self.entry_points())
+        return {**os.environ, "PYTHONPATH": path, ALLOW_LIST: names}
+
+
+def our_entry_points() -> list[EntryPoint]:
+    return [entry for entry in distribution(OURS).entry_points if entry.group == PROJECT]
+
+
+@pytest.fixture(autouse=True)
+def _no_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ALLOW_LIST, raising=False)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distributions]:
+    """Nothing installed yet; ``installed.add("healthy")`` installs ``tests/plugins/healthy``."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    yield Distributions(folder)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(folder)):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def fixture_projects() -> Path:
+    """The folder of the fixture projects, each of which pip could install."""
+    return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """What ships with automl-opt, and nothing else."""
+    return load_host(our_entry_points())
+
+
+@pytest.fixture(scope="session")
+def catalog(host: Host) -> Catalog:
+    return host.catalog

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import optuna
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from automl_opt.core.errors import StoreError
+from automl_opt.store import Store, schema
+from automl_opt.store.models import metadata
+
+from .examples import save
+
+
+@pytest.fixture
+def optuna_storage(url):
+    made = []
+
+    def make():
+        made.append(optuna.storages.RDBStorage(url))
+        return made[-1]
+
+    yield make
+    for storage in made:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def definitions(engine) -> dict[str, str]:
+    with engine.connect() as connection:
+        return dict(
+            connection.exec_driver_sql(
+                "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+            ).all()
+        )
+
+
+def test_the_migrated_schema_is_that_of_the_models(store):
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={"version_table": schema.VERSION_TABLE, "include_object": schema.is_ours},
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_migrated_tables_read_letter_by_letter_as_the_models_make_them(store):
+    fresh = create_engine("sqlite://")
+    metadata.create_all(fresh)
+
+    migrated = definitions(store.engine)
+    del migrated[schema.VERSION_TABLE]
+
+    assert migrated == definitions(fresh)
+    assert "WITHOUT ROWID" in migrated["hpo_epoch_metric"]
+    fresh.dispose()
+
+
+def test_every_migration_is_a_known_version_and_the_last_is_the_head():
+    script = ScriptDirectory.from_config(schema.configuration())
+
+    assert [each.revision for each in script.walk_revisions()][::-1] == list(schema.VERSIONS)
+    assert script.get_current_head() == schema.HEAD == schema.VERSIONS[-1]
+
+
+def test_migrations_do_not_import_the_models():
+    for file in schema._MIGRATIONS.glob("versions/*.py"):
+        assert "automl_opt" not in file.read_text()
+
+
+@pytest.mark.parametrize("optuna_first", [True, False])
+def test_our_tables_live_beside_optunas_whoever_comes_first(url, optuna_storage, optuna_first):
+    if not optuna_first:
+        Store.open(url).close()
+    storage = optuna_storage()
+    study = optuna.create_study(storage=storage, study_name="digits/sgd")
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    before = {name: sql for name, sql in definitions(storage.engine).items() if "hpo_" not in name}
+
+    with Store.open(url) as store:
+        save(store, study_id=study._study_id)
+
+        after = definitions(store.engine)
+        assert {name: sql for name, sql in after.items() if "hpo_" not in name} == before
+        assert {name for name in after if name.startswith("hpo_")} == {
+            *metadata.tables,
+            schema.VERSION_TABLE,
+        }
+        assert [row.study_id for row in store.studies()] == [study._study_id]
+    assert optuna.load_study(study_name="digits/sgd", storage=storage).best_value == 1.0
+
+
+def test_a_newer_schema_is_refused_and_says_what_to_do(url, store):
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE hpo_alembic_version SET version_num = '0999'"))
+
+    for use in (Store.open, schema.check, schema.upgrade):
+        with pytest.raises(StoreError) as caught:
+            use(url)
+        assert str(caught.value) == (
+            f"database {url} has schema version 0999, which this automl-opt (knows up to 0001) "
+            "does not know: it was written by a newer one; "
+            "upgrade automl-opt or name another --storage"
+        )
+
+
+def test_check_and_upgrade_say_where_the_database_stands(url, tmp_path):
+    assert schema.check(url).endswith("no such file yet; the first study creates it")
+    assert not (tmp_path / "study.db").exists()
+
+    (tmp_path / "study.db").touch()
+    assert "no tables of automl-opt yet" in schema.check(url)
+
+    assert schema.upgrade(url).endswith("schema none -> 0001")
+    assert schema.upgrade(url).endswith("schema 0001, already up to date")
+    assert schema.check(url).endswith("schema 0001, up to date")
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(url, monkeypatch):
+    from alembic import command
+
+    upgrade = command.upgrade
+
+    def upgrade_and_fail(*arguments):
+        upgrade(*arguments)
+        raise RuntimeError("pulled the plug")
+
+    monkeypatch.setattr(command, "upgrade", upgrade_and_fail)
+    with pytest.raises(RuntimeError, match="plug"):
+        Store.open(url)
+
+    assert "no tables of automl-opt yet" in schema.check(url)
+
+
+def test_a_database_that_is_up_to_date_opens_without_alembic_or_optuna(url, store):
+    code = (
+        "import sys; from automl_opt.store import Store; Store.open(sys.argv[1]).close(); "
+        "print(sorted({'alembic', 'optuna', 'torch'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, url], capture_output=True, text=True
+    )
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")

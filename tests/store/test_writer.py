@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from automl_opt.core.errors import StoreError
+from automl_opt.core.result import EpochReport, Measurement, Status
+from automl_opt.store import statements, writer
+
+from .examples import OPTIMIZER, report, result, save, start, trial
+
+
+def epochs(store, of) -> list[int]:
+    return sorted({row.epoch for row in store.curve(of.trial_id)})
+
+
+# studies
+
+
+def test_saving_a_study_again_updates_it_and_keeps_when_it_was_made(store):
+    (before,) = store.studies()
+
+    save(store, spec_json='{"trials":2}', space_hash="1")
+
+    (after,) = store.studies()
+    assert (after.spec_json, after.space_hash) == ('{"trials":2}', "1")
+    assert after.created_at == before.created_at
+
+
+@pytest.mark.parametrize(("study_id", "arm"), [(2, "sgd"), (1, "adamw")])
+def test_an_arm_that_optuna_numbers_anew_is_refused(store, study_id, arm):
+    with pytest.raises(StoreError, match="deleted in Optuna alone"):
+        save(store, study_id=study_id, arm=arm)
+
+    assert [(row.study_id, row.arm) for row in store.studies()] == [(1, "sgd")]
+
+
+# one run
+
+
+def test_floats_come_back_to_the_last_bit(store):
+    values = [0.1 + 0.2, 5e-324, 0.0, 1.7976931348623157e308, math.pi, math.inf, -math.inf]
+    start(store, trial())
+    for epoch, value in enumerate(values, 1):
+        store.epoch(report(trial(), epoch, loss=value, seconds=value))
+    store.finish(result(trial(), len(values), value=0.1 + 0.2))
+
+    found = [row for row in store.curve(100) if (row.split, row.metric) == ("valid", "loss")]
+
+    assert [row.value.hex() for row in found] == [value.hex() for value in values]
+    assert store.trials("digits")[0].value.hex() == (0.1 + 0.2).hex()
+
+
+def test_what_is_not_a_number_is_missing(store):
+    start(store, trial())
+    store.epoch(report(trial(), 1, loss=math.nan))
+    store.epoch(report(trial(), 2, loss=None))
+    store.finish(result(trial(), 2, Status.DIVERGED, value=math.nan, reason="loss is nan"))
+
+    losses = [
+        row.value for row in store.curve(100) if row.metric == "loss" and row.split == "valid"
+    ]
+
+    assert losses == [None, None]
+    (found,) = store.trials("digits")
+    assert (found.status, found.value, found.reason) == (Status.DIVERGED, None, "loss is nan")
+
+
+def test_a_run_keeps_its_recipe_seeds_parts_and_environment(store, rows):
+    start(store, trial(0))
+    start(store, trial(1))
+
+    assert [row.trial for row in store.trials("digits")] == [trial(0), trial(1)]
+    assert rows(
+        "SELECT run_id, role, position, name, version, distribution, distribution_version, "
+        "sha256, params_json FROM hpo_run_plugin JOIN hpo_plugin ON id = plugin_id "
+        "WHERE run_id = 1 ORDER BY role, position"
+    ) == [
+        (1, role, position, name, 1, "automl-opt-acme", "1.2", OPTIMIZER.source_sha256, params)
+        for role, position, name, params in [
+            ("optimizer", 0, "acme.sgd", '{"lr": 0.1}'),
+            ("regularizer", 0, "acme.clip", '{"at": 1.0}'),
+            ("regularizer", 1, "acme.clip", '{"at": 2.0}'),
+        ]
+    ]
+    assert rows("SELECT count(*) FROM hpo_plugin") == [(2,)]
+    ((environment,),) = rows("SELECT json FROM hpo_environment")
+    assert json.loads(environment) == {"torch": "2.6"}
+
+
+def test_epochs_are_written_together_once_there_are_enough(store, monkeypatch):
+    monkeypatch.setattr(writer, "FLUSH_ROWS", 9)
+    start(store, trial())
+
+    store.epoch(report(trial(), 1))
+    store.epoch(report(trial(), 2))
+    assert epochs(store, trial()) == []
+
+    store.epoch(report(trial(), 3))
+    assert epochs(store, trial()) == [1, 2, 3]
+
+
+def test_epochs_are_written_and_the_lease_renewed_once_it_is_time(store, monkeypatch):
+    start(store, trial(), lease_s=5.0)
+    monkeypatch.setattr(writer, "FLUSH_EVERY_S", 0.0)
+    (before,) = store.trials("digits")
+
+    store.epoch(report(trial(), 1))
+
+    (after,) = store.trials("digits")
+    assert epochs(store, trial()) == [1]
+    assert after.lease_until > before.lease_until
+    assert after.lease_until <= datetime.now(UTC) + timedelta(seconds=5)
+
+
+def test_closing_writes_what_was_gathered(store, open_store):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+
+    store.close()
+
+    assert epochs(open_store(), trial()) == [1]
+
+
+def test_a_checkpoint_is_written_with_every_epoch_before_it(store):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    store.epoch(report(trial(), 2))
+
+    store.checkpoint(trial(), "file:2")
+
+    (found,) = store.trials("digits")
+    assert (found.checkpoint_uri, found.epochs, found.status) == ("file:2", 2, Status.RUNNING)
+    assert epochs(store, trial()) == [1, 2]
+
+
+def test_a_finished_trial_has_its_value_its_test_and_no_lease_or_checkpoint(store):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    store.checkpoint(trial(), "file:1")
+    store.epoch(report(trial(), 2))
+
+    store.finish(result(trial(), 2))
+    store.finish(result(trial(), 2))
+
+    (found,) = store.trials("digits")
+    assert (found.status, found.value, found.epochs) == (Status.COMPLETE, 0.5, 2)
+    assert (found.lease_until, found.checkpoint_uri) == (None, None)
+    assert found.started_at <= found.ended_at <= datetime.now(UTC)
+    (test,) = store.curves("digits", split="test")[100]
+    assert (test.epoch, test.metric, test.value, test.seconds) == (2, "loss", 0.75, None)
+
+
+def test_finishing_is_all_or_nothing(store, monkeypatch):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    save_points = statements.save_points
+
+    def save_and_fail(*arguments):
+        save_points(*arguments)
+        raise RuntimeError("pulled the plug")
+
+    monkeypatch.setattr(statements, "save_points", save_and_fail)
+    with pytest.raises(RuntimeError, match="plug"):
+        store.finish(result(trial(), 1))
+    assert store.trials("digits")[0].status is Status.RUNNING
+    assert store.curve(100) == []
+
+    monkeypatch.undo()
+    store.finish(result(trial(), 1))
+    assert store.trials("digits")[0].status is Status.COMPLETE
+    assert len(store.curve(100)) == 4
+
+
+def test_finishing_again_after_a_lost_answer_is_idle(store):
+    start(store, trial())
+    run = store._live[100]
+    store.finish(result(trial(), 0))
+    store._live[100] = run  # as if the commit had been made and its answer lost
+    del store._ended[100]
+
+    store.finish(result(trial(), 0))
+
+    assert len(store.curve(100)) == 1
+
+
+def test_an_ended_trial_takes_no_more_reports(store):
+    start(store, trial())
+    store.finish(result(trial(), 0))
+
+    with pytest.raises(StoreError, match=r"sgd #0 has already ended here: complete"):
+        store.epoch(report(trial(), 1))
+    with pytest.raises(StoreError, match=r"sgd #1 was not started here"):
+        store.epoch(report(trial(1), 1))
+
+
+def test_an_epoch_is_not_reported_twice(store):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+
+    with pytest.raises(StoreError, match="epoch 1 was reported after epoch 1"):
+        store.epoch(report(trial(), 1))
+
+    twice = (Measurement("valid", "loss", 1.0), Measurement("valid", "loss", 2.0))
+    with pytest.raises(StoreError, match="twice"):
+        store.epoch(EpochReport(trial=trial(), epoch=2, value=1.0, measurements=twice, seconds=1.0))
+    store.flush()
+    assert epochs(store, trial()) == [1]
+
+
+# attempts
+
+
+def test_a_new_attempt_keeps_the_epochs_behind_its_checkpoint_and_drops_the_rest(store, open_store):
+    start(store, trial())
+    start(store, trial(1))
+    for epoch in (1, 2, 3):
+        store.epoch(report(trial(), epoch, loss=float(epoch)))
+        store.epoch(report(trial(1), epoch))
+        if epoch == 2:
+            store.checkpoint(trial(), "file:2")
+    store.flush()
+
+    later = open_store()
+    start(later, trial(), from_epoch=2)
+    (resumed, other) = later.trials("digits")
+    for epoch in (3, 4):
+        later.epoch(report(trial(), epoch, loss=epoch * 10.0))
+    later.finish(result(trial(), 4))
+
+    assert (resumed.attempt, resumed.from_epoch, resumed.epochs) == (2, 2, 2)
+    assert resumed.checkpoint_uri == "file:2"
+    assert other.attempt == 1
+    curve = [row for row in later.curve(100) if (row.split, row.metric) == ("valid", "loss")]
+    assert [(row.epoch, row.value) for row in curve] == [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0)]
+    assert epochs(later, trial(1)) == [1, 2, 3]
+
+
+def test_an_attempt_from_the_start_keeps_nothing_of_the_earlier_one(store, rows):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    store.interrupt(trial(), "file:1")
+    (interrupted,) = store.trials("digits")
+
+    start(store, trial())
+
+    (again,) = store.trials("digits")
+    assert store.curve(100) == []
+    assert (interrupted.status, interrupted.checkpoint_uri) == (Status.INTERRUPTED, "file:1")
+    assert (again.status, again.checkpoint_uri) == (Status.RUNNING, None)
+    assert rows("SELECT attempt, state, lease_until IS NULL FROM hpo_trial_run") == [
+        (1, "interrupted", 1),
+        (2, "running", 0),
+    ]
+
+
+def test_an_interruption_keeps_when_it_was_and_the_last_checkpoint(store, open_store, rows):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    store.checkpoint(trial(), "file:1")
+    store.epoch(report(trial(), 2))
+    store.interrupt(trial(), None)
+    (before,) = store.trials("digits")
+
+    start(open_store(), trial(), from_epoch=1)
+
+    assert (before.checkpoint_uri, before.epochs, before.lease_until) == ("file:1", 1, None)
+    ((ended_at,),) = rows("SELECT ended_at FROM hpo_trial_run WHERE attempt = 1")
+    assert ended_at == before.ended_at.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def test_a_trial_that_is_run_again_after_its_end_has_one_test(store, open_store):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    store.finish(result(trial(), 1))
+
+    later = open_store()
+    start(later, trial(), from_epoch=1)
+    later.finish(result(trial(), 1))
+
+    assert len(later.curves("digits", split="test")[100]) == 1
+    assert epochs(later, trial()) == [1]
+
+
+# fencing
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        lambda store, of: store.checkpoint(of, "file:late"),
+        lambda store, of: store.finish(result(of, 2)),
+        lambda store, of: store.interrupt(of, "file:late"),
+        lambda store, _of: store.flush(),
+    ],
+    ids=["checkpoint", "finish", "interrupt", "flush"],
+)
+def test_an_overtaken_attempt_changes_nothing(store, open_store, rows, late):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    start(open_store(), trial())
+    before = rows("SELECT * FROM hpo_trial_run ORDER BY run_id")
+
+    with pytest.raises(StoreError, match="sgd #0: taken over by another process"):
+        late(store, trial())
+
+    assert rows("SELECT * FROM hpo_trial_run ORDER BY run_id") == before
+    assert store.curve(100) == []
+    with pytest.raises(StoreError, match="taken over"):
+        store.epoch(report(trial(), 2))
+
+
+def test_one_overtaken_trial_does_not_cost_the_others_their_rows(store, open_store):
+    for number in (0, 1):
+        start(store, trial(number))
+        store.epoch(report(trial(number), 1))
+    start(open_store(), trial(0))
+
+    with pytest.raises(StoreError, match="sgd #0: taken over"):
+        store.checkpoint(trial(1), "file:1")
+
+    assert epochs(store, trial(1)) == [1]
+    assert store.trials("digits")[1].checkpoint_uri == "file:1"
+    store.finish(result(trial(1), 1))
+    assert store.trials("digits")[1].status is Status.COMPLETE
+
+
+def test_two_processes_that_resume_one_trial_leave_one_holder(store, open_store):
+    first, second = open_store(), open_store()
+    start(first, trial())
+    start(second, trial())
+
+    with pytest.raises(StoreError, match="taken over"):
+        first.finish(result(trial(), 0))
+    second.finish(result(trial(), 0))
+
+    (found,) = store.trials("digits")
+    assert (found.attempt, found.status) == (2, Status.COMPLETE)
