@@ -16,7 +16,7 @@ from automl_opt.core.params import Value
 class Builder(Protocol):
     """Turns a part of a recipe into the real torch object; lives on the training floor."""
 
-    def build(self, kind: str, part: Part, *args: Any) -> Any: ...
+    def build(self, kind: str, part: Part, *args: Any, **kwargs: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Part:
     def __hash__(self) -> int:
         return hash((self.id, self.version, tuple(sorted(self.params.items()))))
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.builder is None:
             raise AutomlOptError(
                 f"the recipe that holds {self.id} is data only; recipes of "
                 "automl_opt.search_space(…).suggest(trial) build, others after "
                 "automl_opt.bind(recipe)"
             )
-        return self.builder.build(self.kind, self, *args)
+        return self.builder.build(self.kind, self, *args, **kwargs)
 
 
 @dataclass(frozen=True, kw_only=True)

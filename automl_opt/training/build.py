@@ -45,7 +45,7 @@ class TorchBuilder:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def build(self, kind: str, part: Part, *args: Any) -> Any:
+    def build(self, kind: str, part: Part, *args: Any, **kwargs: Any) -> Any:
         """What calling a part of a bound recipe does.
 
         optimizer: ``(parameters) -> torch.optim.Optimizer``; scheduler: ``(optimizer,
@@ -53,7 +53,7 @@ class TorchBuilder:
         step every epoch; initializer: ``(model, generator) -> None``; regularizer: ``() ->
         {hook: function}``, its parameters filled in.
         """
-        return getattr(self, kind)(part, *args)
+        return getattr(self, kind)(part, *args, **kwargs)
 
     def component(self, kind: str, part: Part) -> Component:
         component = self._catalog.find(kind, part.id)

@@ -1,0 +1,3 @@
+.PHONY: check
+check: ## everything CI checks, in the current environment
+	pytest
