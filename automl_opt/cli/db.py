@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from automl_opt.cli.group import Group
+
 storage_option = click.option(
     "--storage",
     default="sqlite:///automl_opt.db",
@@ -13,15 +15,21 @@ storage_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def db() -> None:
-    """Check and upgrade a database."""
+    """Check or upgrade a database."""
 
 
 @db.command()
 @storage_option
 def check(storage: str) -> None:
-    """Say which schema the database has, and whether it is up to date."""
+    """Say which schema a database has.
+
+    Nothing is made or changed.
+
+    \b
+    automl-opt db check --storage sqlite:///try.db
+    """
     from automl_opt.store import schema
 
     click.echo(schema.check(storage))
@@ -30,7 +38,13 @@ def check(storage: str) -> None:
 @db.command()
 @storage_option
 def upgrade(storage: str) -> None:
-    """Bring the database to this version's schema; create it where there is none."""
+    """Bring a database to our schema.
+
+    One that does not exist is created. "run" does the same by itself.
+
+    \b
+    automl-opt db upgrade --storage postgresql+psycopg://user@host/database
+    """
     from automl_opt.store import schema
 
     click.echo(schema.upgrade(storage))

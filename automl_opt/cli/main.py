@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from automl_opt.cli.group import Group
 from automl_opt.core.errors import AutomlOptError
 
 COMMANDS = {
@@ -18,21 +20,30 @@ COMMANDS = {
     "plugins": "automl_opt.cli.plugins:plugins",
     "db": "automl_opt.cli.db:db",
 }
+EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What click raises for a group without a command: the help is its message. 8.1 has none."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """Our commands by dotted path, and then those that plugins add."""
 
     _with_plugins = False
 
     def _add_plugin_commands(self) -> None:
-        if not self._with_plugins:
-            self._with_plugins = True
-            from automl_opt.plugin.host import load_host
+        if self._with_plugins:
+            return
+        self._with_plugins = True
+        from importlib.metadata import entry_points
 
-            load_host().notify("automl_opt_commands", cli=self)
+        found = entry_points(group="automl_opt")
+        if all(entry.value.startswith("automl_opt.") for entry in found):
+            return  # ours are in COMMANDS: without other plugins, help needs none loaded
+        from automl_opt.plugin.host import load_host
+
+        load_host().notify("automl_opt_commands", cli=self)
 
     def list_commands(self, context: click.Context) -> list[str]:
         self._add_plugin_commands()
@@ -55,6 +66,7 @@ def cli(debug: bool) -> None:
 
     \b
     automl-opt run studies/digits          run a study; the same command goes on with it
+    automl-opt status studies/digits       how far it is
     automl-opt report studies/digits       rank its arms
     automl-opt plugins list                what can be searched
     """
@@ -64,21 +76,59 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given  # wherever it stands
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.showwarning = _show_warning
+        sys.exit(_run([word for word in given if word != "--debug"], debug))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    """The exit code of a command line."""
     try:
-        result: Any = cli.main(
-            [word for word in given if word != "--debug"], "automl-opt", standalone_mode=False
-        )
-    except click.Abort:
-        sys.exit(EXIT_INTERRUPTED)
+        result: Any = cli.main(arguments, "automl-opt", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return EXIT_INTERRUPTED
+    except click.UsageError as error:
+        _show_usage_error(error)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except AutomlOptError as error:
         if debug:
             raise
-        click.echo(f"{click.style('Error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(getattr(error, "exit_code", EXIT_BAD_INPUT))
-    except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    sys.exit(result if isinstance(result, int) else 0)
+        _show_error(str(error))
+        code: int = getattr(error, "exit_code", EXIT_BAD_INPUT)
+        return code
+    except OSError as error:  # a full disk, a file taken away: the machine's, not the program's
+        if debug:
+            raise
+        _show_error(str(error))
+        return EXIT_FAILED
+    return result if isinstance(result, int) else 0
+
+
+def _show_error(message: str) -> None:
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {message}", err=True)
+
+
+def _show_usage_error(error: click.UsageError) -> None:
+    """What was wrong first, then where help is."""
+    if error.ctx is None or isinstance(error, HELP):
+        error.show()
+        return
+    _show_error(error.format_message())
+    click.echo(f"'{error.ctx.command_path} --help' shows what there is.", err=True)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """One line without the place in our code, which only --debug shows."""
+    click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {message}", err=True)

@@ -14,6 +14,13 @@ study_argument = click.argument("study", metavar="STUDY")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 
 
+def echo_json(data: Any) -> None:
+    """*data* as the whole of standard output."""
+    import json  # here, because most output is for people
+
+    click.echo(json.dumps(data, indent=2))
+
+
 def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--storage URL``, in place of the study file's."""
     return click.option(

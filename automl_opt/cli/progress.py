@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,17 +19,26 @@ from automl_opt.study.progress import Progress
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from automl_opt.store import TrialRow
+
+ENOUGH_TO_GUESS = 3
+"""Trials that have to end before the time that is left is guessed."""
+
 
 @contextmanager
-def open_progress() -> Iterator[Progress]:
-    """The progress that fits standard error, where all of it goes."""
+def open_progress(earlier: Sequence[TrialRow] = ()) -> Iterator[Progress]:
+    """The progress that fits standard error, where all of it goes.
+
+    Args:
+        earlier: the study's trials so far.
+    """
     if not sys.stderr.isatty():
         yield Lines()
         return
     from rich.console import Console
     from rich.live import Live
 
-    screen = Screen()
+    screen = Screen(earlier)
     with Live(console=Console(stderr=True), get_renderable=screen.table, refresh_per_second=8):
         yield screen
 
@@ -84,40 +93,49 @@ class _Line:
 class Screen(Progress):
     """A table with a line an arm, drawn again several times a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Sequence[TrialRow] = ()) -> None:
+        self._earlier = [row for row in earlier if row.status.is_final]
+        self._trained = sum(row.seconds for row in earlier)
         self._arms: dict[str, _Line] = {}
         self._spec: StudySpec | None = None
-        self._done = 0
+        self._done = self._done_before = 0
         self._note = ""
         self._began = time.monotonic()
 
     def started(self, spec: StudySpec, arms: list[str], finished: int) -> None:
-        self._spec, self._done = spec, finished
+        self._spec = spec
+        self._done = self._done_before = finished
+        self._began = time.monotonic()
         self._arms = {arm: _Line() for arm in arms}
+        for row in self._earlier:
+            if row.arm in self._arms:
+                self._ended(row.arm, row.status, row.value)
 
     def trial_started(self, trial: Trial, epoch: int) -> None:
         self._arms[trial.arm].running = f"#{trial.number} epoch {epoch}"
 
     def epoch(self, report: EpochReport) -> None:
-        self._arms[
-            report.trial.arm
-        ].running = f"#{report.trial.number} epoch {report.epoch}: {number(report.value)}"
+        self._trained += report.seconds
+        line = self._arms[report.trial.arm]
+        line.running = f"#{report.trial.number} epoch {report.epoch}: {number(report.value)}"
 
     def trial_finished(self, result: TrialResult) -> None:
         self._done += 1
-        line = self._arms[result.trial.arm]
-        line.done += 1
-        line.failed += result.status.is_failure
-        line.running = ""
-        line.last = number(result.value) if result.value is not None else str(result.status)
+        self._ended(result.trial.arm, result.status, result.value)
+
+    def _ended(self, arm: str, status: Status, value: float | None) -> None:
         assert self._spec is not None
-        if result.status is Status.COMPLETE and result.value is not None:
+        line = self._arms[arm]
+        line.done += 1
+        line.failed += status.is_failure
+        line.running = ""
+        line.last = str(status) if value is None else number(value)
+        if status is Status.COMPLETE and value is not None:
             better = max if self._spec.direction == "maximize" else min
-            known = [value for value in (line.best, result.value) if value is not None]
-            line.best = better(known)
+            line.best = value if line.best is None else better(line.best, value)
 
     def stopping(self, reason: str) -> None:
-        self._note = f", stopping after this epoch: {reason}"
+        self._note = f", stopping: {reason}"
 
     def table(self) -> Table:
         from rich.table import Table
@@ -125,8 +143,10 @@ class Screen(Progress):
         if self._spec is None:
             return Table(title="opening the study …")
         total = self._spec.trials * len(self._arms)
-        passed = seconds(time.monotonic() - self._began)
-        table = Table(title=f"{self._spec.name}: {self._done}/{total} trials, {passed}{self._note}")
+        passed = time.monotonic() - self._began
+        progress = f"{self._done}/{total} trials, {seconds(passed)}"
+        title = f"{self._spec.name}: {progress}{self._note or self._left(total, passed)}"
+        table = Table(title=title, title_justify="left")
         table.add_column("arm")
         for head in ("ended", "failed", f"best {self._spec.metric}", "last"):
             table.add_column(head, justify="right")
@@ -135,3 +155,14 @@ class Screen(Progress):
             cells = [str(line.done), str(line.failed or ""), number(line.best), line.last]
             table.add_row(name, *cells, line.running, style="" if line.running else "dim")
         return table
+
+    def _left(self, total: int, passed: float) -> str:
+        """What the rest would take if its trials were as long as those of this run so far."""
+        assert self._spec is not None
+        ended = self._done - self._done_before
+        if ended < ENOUGH_TO_GUESS or self._done >= total:
+            return ""
+        left = passed / ended * (total - self._done)
+        if self._spec.time_limit_s is not None:
+            left = min(left, max(self._spec.time_limit_s - self._trained, 0.0))
+        return f", about {seconds(left)} left"

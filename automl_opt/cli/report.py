@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from automl_opt.cli.options import json_option, read_study, storage_option, study_argument
+from automl_opt.cli.options import (
+    echo_json,
+    json_option,
+    read_study,
+    storage_option,
+    study_argument,
+)
 from automl_opt.cli.table import echo_table, number, seconds
 
 if TYPE_CHECKING:
+    from automl_opt.store import StudyRow
     from automl_opt.study.judge import Ranking
 
 
@@ -20,9 +27,14 @@ if TYPE_CHECKING:
 @storage_option
 @json_option
 def report(study: str, storage: str | None, as_json: bool) -> None:
-    """Rank the arms of STUDY by their best trial.
+    """Rank the arms of a study.
 
-    Works while the study runs, and after.
+    STUDY is a study.toml or its folder. Arms are ranked by their best trial, while the study runs
+    and after.
+
+    \b
+    automl-opt report studies/digits
+    automl-opt report studies/digits --storage sqlite:///try.db --json
     """
     spec, url = read_study(study, [], storage)
     from automl_opt.store import Store
@@ -31,7 +43,7 @@ def report(study: str, storage: str | None, as_json: bool) -> None:
     with Store.open(url, must_exist=True) as store:
         ranking = ranking_of(store, spec.name)
     if as_json:
-        click.echo(json.dumps(ranking.data(), indent=2))
+        echo_json(ranking.data())
     else:
         echo_ranking(ranking)
 
@@ -69,36 +81,57 @@ def echo_ranking(ranking: Ranking) -> None:
 @storage_option
 @json_option
 def status(study: str, storage: str | None, as_json: bool) -> None:
-    """Show how far STUDY is: trials by state, and what is in training."""
+    """Show how far a study is.
+
+    STUDY is a study.toml or its folder. Trials are counted by state, and those in training named.
+
+    \b
+    automl-opt status studies/digits
+    automl-opt status studies/digits --storage sqlite:///try.db --json
+    """
     spec, url = read_study(study, [], storage)
     from automl_opt.store import Store
     from automl_opt.study.ranking import known_arms
 
     with Store.open(url, must_exist=True) as store:
         arms = known_arms(store, spec.name)
+        budget = {row.arm: _budget(row) for row in store.studies(spec.name)}
         trials = store.trials(spec.name)
-    counts = {arm: Counter(str(t.status) for t in trials if t.arm == arm) for arm in arms}
+    states = {arm: Counter(str(t.status) for t in trials if t.arm == arm) for arm in arms}
+    ended = {arm: sum(t.status.is_final for t in trials if t.arm == arm) for arm in arms}
+    running = [t for t in trials if t.status == "running"]
+    finished = all(ended[arm] >= budget[arm] for arm in arms)
     if as_json:
-        data = {
-            "study": spec.name,
-            "trials_an_arm": spec.trials,
-            "arms": {arm: dict(count) for arm, count in counts.items()},
-            "running": [
-                {"arm": t.arm, "number": t.number, "worker": t.worker, "attempt": t.attempt}
-                for t in trials
-                if t.status == "running"
-            ],
-        }
-        click.echo(json.dumps(data, indent=2))
+        echo_json(
+            {
+                "study": spec.name,
+                "finished": finished,
+                "arms": {
+                    arm: {"trials": budget[arm], "ended": ended[arm], "states": dict(states[arm])}
+                    for arm in arms
+                },
+                "running": [
+                    {"arm": t.arm, "number": t.number, "attempt": t.attempt, "worker": t.worker}
+                    for t in running
+                ],
+            }
+        )
         return
-    states = sorted({state for count in counts.values() for state in count})
+    done, total = sum(ended.values()), sum(budget.values())
+    click.echo(f"{spec.name}: {done} of {total} trials ended" + (", finished" if finished else ""))
+    heads = sorted({state for count in states.values() for state in count})
     rows = [
-        [arm, *[str(count[state] or "") for state in states], f"{count.total()}/{spec.trials}"]
-        for arm, count in counts.items()
+        [arm, *[str(states[arm][head] or "") for head in heads], f"{ended[arm]}/{budget[arm]}"]
+        for arm in arms
     ]
-    echo_table(["arm", *states, "trials"], rows, right=" ".join([*states, "trials"]))
-    for trial in trials:
-        if trial.status == "running":
-            click.echo(
-                f"running: {trial.arm} #{trial.number}, attempt {trial.attempt}, by {trial.worker}"
-            )
+    echo_table(["arm", *heads, "ended"], rows, right=" ".join([*heads, "ended"]))
+    for trial in running:
+        click.echo(
+            f"running: {trial.arm} #{trial.number}, attempt {trial.attempt}, by {trial.worker}"
+        )
+
+
+def _budget(row: StudyRow) -> int:
+    """Trials of the arm, as the last run had it: the file may say otherwise, or --trials did."""
+    budget: int = json.loads(row.spec_json)["[search] trials"]
+    return budget

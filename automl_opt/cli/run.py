@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import signal
 import sys
+from contextlib import nullcontext, redirect_stdout
+from typing import TYPE_CHECKING
 
 import click
 
-from automl_opt.cli.options import json_option, read_study, storage_option, study_argument
+from automl_opt.cli.options import (
+    echo_json,
+    json_option,
+    read_study,
+    storage_option,
+    study_argument,
+)
+
+if TYPE_CHECKING:
+    from automl_opt.core.spec import StudySpec
+    from automl_opt.plugin.catalog import Catalog
 
 
 @click.command()
@@ -33,10 +43,11 @@ def run(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Run STUDY (a study.toml or its folder) and rank its arms.
+    """Run a study, or go on with it.
 
-    Ctrl-C finishes the running epoch and keeps everything; the same command goes on. Once the
-    budget is spent it prints the ranking again.
+    STUDY is a study.toml or its folder; at the end its arms are ranked. Ctrl-C finishes the
+    running epoch and keeps everything; the same command goes on. Once the budget is spent it
+    prints the ranking again.
 
     \b
     automl-opt run studies/digits
@@ -54,17 +65,26 @@ def run(
         asked.append(f'training.device="{device}"')
     spec, url = read_study(study, asked, storage)
 
+    from automl_opt.plugin.host import load_host
+
+    host = load_host()
+    _check_names(spec, host.catalog)
+
     from automl_opt.cli.progress import open_progress
     from automl_opt.cli.report import echo_ranking
-    from automl_opt.plugin.host import load_host
     from automl_opt.store import Store
-    from automl_opt.study.runner import run as run_study
 
-    with Store.open(url) as store, open_progress() as progress:
-        outcome = run_study(spec, host=load_host(), store=store, progress=progress)
+    with (
+        Store.open(url) as store,
+        redirect_stdout(sys.stderr) if as_json else nullcontext(),  # a task may print
+        open_progress(store.trials(spec.name)) as progress,
+    ):
+        from automl_opt.study import runner  # with torch, after all that can fail without it
+
+        outcome = runner.run(spec, host=host, store=store, progress=progress)
 
     if as_json:
-        click.echo(json.dumps({**outcome.ranking.data(), "stopped": outcome.stopped}, indent=2))
+        echo_json({**outcome.ranking.data(), "stopped": outcome.stopped})
     else:
         echo_ranking(outcome.ranking)
     if outcome.stopped is None:
@@ -76,7 +96,23 @@ def run(
         )
         return 0
     click.echo(f"Stopped by {outcome.stopped}. Nothing is lost; go on with: {again}", err=True)
+    import signal
+
     return 128 + signal.Signals[outcome.stopped].value
+
+
+def _check_names(spec: StudySpec, catalog: Catalog) -> None:
+    """Refuse wrong names and ranges now: importing torch and the task takes seconds.
+
+    Raises:
+        AutomlOptError: what the run would raise for them.
+    """
+    from automl_opt.search.space import arms_of
+
+    arms_of(spec, catalog, model={})
+    for kind, choice in (("strategy", spec.strategy), ("pruner", spec.pruner)):
+        with spec.blame(f"[search] {kind}"):
+            catalog.find(kind, choice.name)
 
 
 def _own_arguments() -> list[str]:

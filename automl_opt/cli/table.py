@@ -35,7 +35,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def seconds(value: float) -> str:
     """A duration as a person says it: ``8.3s``, ``2m05s``, ``1h02m``."""
-    if value < 60:
+    if value < 59.95:  # which would read 60.0
         return f"{value:.1f}s"
     minutes, rest = divmod(round(value), 60)
     if minutes < 60:

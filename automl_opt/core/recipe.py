@@ -54,7 +54,8 @@ class Recipe:
     """Optimizer, scheduler, regularizers (in order), initializer, batch size, model.
 
     Args:
-        batch_size: examples a step; ``None`` is the whole training set.
+        batch_size: examples a step; ``None`` is the whole training set. A single example that is
+            left over joins the batch before it.
         accumulate: a step's batch is run in this many pieces, their gradients added.
         model: the hyperparameters handed to the task's model factory.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,13 +82,22 @@ class Component:
 
     @cached_property
     def source_sha256(self) -> str | None:
-        """SHA-256 of the plugin module's file; ``None`` where it has none."""
-        file = getattr(sys.modules.get(self.module), "__file__", None)
-        if file is None or not Path(file).is_file():  # built in, or inside a zip archive
+        """SHA-256 of the file of the component's code; ``None`` where there is none."""
+        file = _file(self.module)
+        if file is None or not file.is_file():  # built in, or inside a zip archive
             return None
         import hashlib  # here, because listing plugins needs no hash
 
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _file(module: str) -> Path | None:
+    """Where *module* lies, imported already or, named by a dotted path, not yet."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # there is no such parent, or it was made by hand
+        return None
+    return Path(found.origin) if found is not None and found.origin else None
 
 
 Failures: TypeAlias = Sequence[tuple[str, str]]
@@ -133,7 +142,7 @@ class Catalog:
             )
         names = [c.id for c in of_kind]
         raise UnknownComponent(
-            f"no {kind} named {name!r}; {did_you_mean(name, names)}" + self._failed_plugins()
+            f"no {kind} named {name!r}; {did_you_mean(name, names)}" + self.not_loaded(name)
         )
 
     def by_id(self, kind: str, component_id: str) -> Component:
@@ -151,7 +160,13 @@ class Catalog:
             groups.setdefault((component.kind, component.spec.name), []).append(component)
         return {key: tuple(group) for key, group in groups.items() if len(group) > 1}
 
-    def _failed_plugins(self) -> str:
+    def not_loaded(self, name: str) -> str:
+        """Lines on why *name* may be missing: its own plugin, or else any that did not load."""
+        known = list(dict.fromkeys(self._failures))  # those that clash give one reason twice
+        of_it = [(plugin, reason) for plugin, reason in known if name.startswith(f"{plugin}.")]
+        if not of_it and len(known) > 2:
+            names = ", ".join(repr(plugin) for plugin, _ in known)
+            return f"\nPlugins {names} are not loaded: 'automl-opt plugins list' says why"
         return "".join(
-            f"\nPlugin {name!r} is not loaded: {reason}" for name, reason in self._failures
+            f"\nPlugin {plugin!r} is not loaded: {reason}" for plugin, reason in of_it or known
         )

@@ -26,8 +26,8 @@ def component_data(component: Component) -> dict[str, Any]:
     }
 
 
-def host_data(host: Host) -> dict[str, Any]:
-    """Plugins with status and reason, and the components they offer."""
+def host_data(host: Host, kind: str | None = None) -> dict[str, Any]:
+    """Plugins with status and reason, and the components (of *kind*) they offer."""
     return {
         "plugins": [
             {
@@ -40,10 +40,11 @@ def host_data(host: Host) -> dict[str, Any]:
             }
             for plugin in host.plugins
         ],
-        "components": [component_data(c) for c in host.catalog.components()],
+        "components": [component_data(c) for c in host.catalog.components(kind)],
         "shared_names": [
-            {"kind": kind, "name": name, "ids": [c.id for c in found]}
-            for (kind, name), found in host.catalog.shared_names().items()
+            {"kind": shared, "name": name, "ids": [c.id for c in found]}
+            for (shared, name), found in host.catalog.shared_names().items()
+            if kind in (None, shared)
         ],
     }
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pluggy
 
-from automl_opt.api import API_VERSION, PROJECT, ComponentSpec, hookspecs
+from automl_opt.api import API_VERSION, PROJECT, ComponentSpec, OptimizerSpec, hookspecs
+from automl_opt.api.component import Code
+from automl_opt.api.regularizer import HOOKS as HOOKS_OF_TRAINING
 from automl_opt.core.errors import PluginError, did_you_mean
 from automl_opt.plugin.catalog import OURS, SPEC_OF_KIND, Catalog, Component
 
@@ -97,22 +100,22 @@ def load_host(
     if allow is None and ALLOW_LIST in os.environ:
         allow = (name.strip() for name in os.environ[ALLOW_LIST].split(","))
     allowed = None if allow is None else set(allow)
-    ordered = sorted(entry_points, key=lambda e: (_distribution(e)[0] != OURS, e.name, e.value))
+    described = [(entry, *_distribution(entry)) for entry in entry_points]
+    described.sort(key=lambda item: (item[1] != OURS, item[0].name, item[0].value))
     plugins: list[PluginInfo] = []
-    for entry in ordered:
-        name, version = _distribution(entry)
+    for entry, name, version in described:
         if allowed is not None and name != OURS and entry.name not in allowed:
             reason = f"not in the allow-list {ALLOW_LIST}"
             plugins.append(
                 PluginInfo(entry.name, entry.value, name, version, "not allowed", reason)
             )
             continue
-        providers = [_distribution(other) for other in ordered if other.name == entry.name]
+        providers = [f"{n} {v}" for other, n, v in described if other.name == entry.name]
         try:
             if len(providers) > 1 and name != OURS:  # which of them loads must not hang on order
                 raise PluginError(
                     f"clash: plugin {entry.name!r} is provided by "
-                    + " and by ".join(" ".join(provider) for provider in providers)
+                    + " and by ".join(providers)
                     + "; uninstall all but one"
                 )
             module = _import(entry)
@@ -127,9 +130,11 @@ def load_host(
 
 
 def _distribution(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Name and version; a distribution without a METADATA file has neither."""
     if entry.dist is None:
         return "unknown", "0"
-    return entry.dist.name or "unknown", entry.dist.version or "0"  # METADATA may be missing
+    described: Any = entry.dist.metadata  # parsed at every access
+    return described.get("Name") or "unknown", described.get("Version") or "0"
 
 
 def _import(entry: importlib.metadata.EntryPoint) -> Any:
@@ -205,6 +210,34 @@ def _component(
     expected = SPEC_OF_KIND[kind]
     if not isinstance(spec, expected) or not isinstance(spec, ComponentSpec):
         raise PluginError(f"{hook} must offer {expected.__name__}, not {spec!r}")
-    code = getattr(getattr(spec, "rule", None), "update", None) or getattr(spec, "factor", None)
-    home = getattr(code, "__module__", None) or getattr(module, "__name__", None)
-    return Component(spec, plugin, distribution, version, home or type(module).__module__)
+    return Component(spec, plugin, distribution, version, _home(spec, module))
+
+
+def _home(spec: ComponentSpec, plugin: Any) -> str:
+    """The module whose file a change of the component would touch.
+
+    That is where its code stands. A path out of the plugin (``torch.optim:RAdam``) is no code of
+    its own: then, and without any, it is the module of the plugin that holds the spec.
+    """
+    own: str = getattr(plugin, "__module__", None) or plugin.__name__
+    for code in _codes(spec):
+        if not isinstance(code, str):
+            return getattr(code, "__module__", None) or own
+        module = code.partition(":")[0]
+        if module.partition(".")[0] == own.partition(".")[0]:
+            return module
+    for name in sorted(name for name in sys.modules if name.startswith(f"{own}.")):
+        held = vars(sys.modules[name]).values()
+        if any(value is spec for value in held):
+            return name
+    return own
+
+
+def _codes(spec: ComponentSpec) -> Iterator[Code]:
+    """What a component computes with, the most telling first; its twin is someone else's."""
+    if isinstance(spec, OptimizerSpec) and spec.rule is not None:
+        yield from (spec.rule.update, spec.rule.init)
+    for name in ("torch", "factor", "observe", *HOOKS_OF_TRAINING, "init", "sampler", "pruner"):
+        code = getattr(spec, name, None)
+        if code is not None:
+            yield code

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.exceptions import StorageInternalError
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from automl_opt.api import PrunerSpec, StrategySpec
-from automl_opt.core.errors import PluginError, StoreError, did_you_mean
+from automl_opt.core.errors import AutomlOptError, PluginError, StoreError, did_you_mean
+from automl_opt.core.params import Value
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.seeds import Seeds, derive
 from automl_opt.core.spec import Choice, StudySpec
 from automl_opt.plugin.catalog import Catalog, Component
+from automl_opt.search.draft import Draft
 from automl_opt.search.space import RecipeSpace
 
 STATE_OF = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
@@ -23,18 +29,12 @@ STATE_OF = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUN
 
 @dataclass
 class Arm:
-    """One arm: its study in the database, and the draft it is sampled against.
-
-    The draft is the same history in memory. Strategies and pruners work on it, so asking costs
-    one transaction, and a trial enters the database whole or not at all.
-    """
+    """One arm: its study in the database, its draft, and the trials put back to be asked again."""
 
     space: RecipeSpace
     study_id: int
     study_name: str
-    draft: optuna.Study
-    draft_storage: InMemoryStorage
-    handles: dict[int, optuna.trial.Trial] = field(default_factory=dict)
+    draft: Draft
     waiting: list[Trial] = field(default_factory=list)
 
     @property
@@ -43,14 +43,7 @@ class Arm:
 
     @property
     def asked(self) -> int:
-        return self.draft_storage.get_n_trials(self.draft_id)
-
-    @property
-    def draft_id(self) -> int:
-        return self.draft_storage.get_study_id_from_name(self.study_name)
-
-    def draft_trial_id(self, number: int) -> int:
-        return self.draft_storage.get_trial_id_from_study_id_trial_number(self.draft_id, number)
+        return len(self.draft)
 
 
 class Arms:
@@ -58,6 +51,9 @@ class Arms:
 
     A proposal is a function of (seed, arm, trial number) and the arm's history: the strategy is
     made anew for every trial, so a resumed study goes on as the undisturbed one would have.
+
+    Every call that reaches the database raises :class:`StoreError` where that fails, and
+    :class:`PluginError` where the strategy or the pruner does.
     """
 
     def __init__(
@@ -66,48 +62,35 @@ class Arms:
         storage: BaseStorage,
         spaces: Sequence[RecipeSpace],
         strategy: Component,
-        pruner: optuna.pruners.BasePruner,
+        pruner: Component,
     ) -> None:
-        self._spec, self._storage, self._strategy = spec, storage, strategy
-        self._pruner = pruner
+        self._spec, self._storage = spec, storage
+        self._strategy, self._pruner = strategy, pruner
         self.arms = [self._open(space) for space in spaces]
         self._by_name = {arm.name: arm for arm in self.arms}
-        self._sampler(self.arms[0], 0)  # a strategy that refuses its parameters says so now
 
     def _open(self, space: RecipeSpace) -> Arm:
         name = f"{self._spec.name}/{space.arm}"
-        study = optuna.create_study(
-            study_name=name,
-            storage=self._storage,
-            direction=self._spec.direction,
-            load_if_exists=True,
-        )
-        study_id = self._storage.get_study_id_from_name(name)
-        draft_storage, draft = self._draft(name, study.get_trials(deepcopy=False))
-        return Arm(space, study_id, name, draft, draft_storage)
-
-    def _draft(
-        self, name: str, trials: Sequence[FrozenTrial]
-    ) -> tuple[InMemoryStorage, optuna.Study]:
-        storage = InMemoryStorage()
-        draft = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            direction=self._spec.direction,
-            sampler=optuna.samplers.RandomSampler(seed=0),  # replaced before every ask
-            pruner=self._pruner,
-        )
-        study_id = storage.get_study_id_from_name(name)
+        with _explained():
+            study = optuna.create_study(
+                study_name=name,
+                storage=self._storage,
+                direction=self._spec.direction,
+                load_if_exists=True,
+            )
+            study_id = self._storage.get_study_id_from_name(name)
+            trials = study.get_trials(deepcopy=False)
         for trial in trials:
-            storage.create_new_trial(study_id, template_trial=_as_samplers_see_it(trial))
-        return storage, draft
+            _refuse_foreign(name, space, trial)
+        made = _make_pruner(self._spec, self._pruner)  # one an arm: it may remember what it saw
+        return Arm(space, study_id, name, Draft(name, self._spec.direction, made, trials))
 
     def unfinished(self) -> list[Trial]:
         """Trials that were asked and never told: an earlier run left them."""
         return [
-            self._trial(arm, frozen.number, frozen.params)
+            self._trial(arm, frozen.number, self._trial_id(arm, frozen.number), frozen.params)
             for arm in self.arms
-            for frozen in arm.draft.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            for frozen in arm.draft.running()
         ]
 
     def has_budget(self) -> bool:
@@ -127,64 +110,67 @@ class Arms:
 
     def _ask(self, arm: Arm) -> Trial:
         number = arm.asked
-        arm.draft.sampler = self._sampler(arm, number)
-        if number == 0:
-            arm.draft.enqueue_trial(arm.space.space.defaults())
-        handle = arm.draft.ask()
-        values = arm.space.space.suggest_values(handle)
-        arm.handles[number] = handle
-        frozen = arm.draft_storage.get_trial(arm.draft_trial_id(number))
-        trial_id = self._storage.create_new_trial(arm.study_id, template_trial=frozen)
-        stored = self._storage.get_trial_number_from_id(trial_id)
-        if stored != number:
-            raise StoreError(
-                f"study {arm.study_name!r} has a trial {number} of another process: a study is "
-                "run by one process at a time"
-            )
-        return self._trial(arm, number, values)
+        with _blamed(self._strategy, f"asked for {arm.name} #{number}"):
+            frozen = arm.draft.propose(self._sampler(arm, number), arm.space.space)
+        with _explained():
+            if self._has(arm, number):
+                raise _of_another_process(arm.study_name, number)
+            # whole or not at all: Optuna writes a trial that it is given in one transaction
+            trial_id = self._storage.create_new_trial(arm.study_id, template_trial=frozen)
+            if self._storage.get_trial_number_from_id(trial_id) != number:
+                raise _of_another_process(arm.study_name, number)
+        return self._trial(arm, number, trial_id, frozen.params)
 
-    def _sampler(self, arm: Arm, number: int) -> optuna.samplers.BaseSampler:
-        spec = self._strategy.spec
-        assert isinstance(spec, StrategySpec)
+    def _has(self, arm: Arm, number: int) -> bool:
+        try:
+            self._trial_id(arm, number)
+        except KeyError:
+            return False
+        return True
+
+    def _trial_id(self, arm: Arm, number: int) -> int:
+        with _explained():
+            return self._storage.get_trial_id_from_study_id_trial_number(arm.study_id, number)
+
+    def _sampler(self, arm: Arm, number: int) -> BaseSampler:
         seed = derive(self._spec.seed, arm.name, number, "strategy")
-        make = self._strategy.code(spec.sampler)
-        params = self._strategy.defaults() | dict(self._spec.strategy.params)
-        return make(space=arm.space.space, seed=seed, **params)
+        return _make_strategy(self._spec, self._strategy, arm.space, seed)
 
-    def _trial(self, arm: Arm, number: int, values: Mapping[str, Any]) -> Trial:
+    def _trial(self, arm: Arm, number: int, trial_id: int, values: Mapping[str, Value]) -> Trial:
         return Trial(
             arm=arm.name,
             number=number,
-            trial_id=self._storage.get_trial_id_from_study_id_trial_number(arm.study_id, number),
+            trial_id=trial_id,
             recipe=arm.space.recipe(values),
             seeds=Seeds.of_trial(self._spec.seed, arm.name, number),
         )
 
-    def restore(self, trial: Trial, values: Sequence[tuple[int, float]]) -> None:
-        """Take up an unfinished *trial* of an earlier run.
-
-        Args:
-            values: ``(epoch, value)`` of the epochs it will not train again, for the pruner.
-        """
-        arm = self._by_name[trial.arm]
-        arm.draft.sampler = self._sampler(arm, trial.number)
-        handle = optuna.trial.Trial(arm.draft, arm.draft_trial_id(trial.number))
-        arm.handles[trial.number] = handle
-        for epoch, value in values:
-            handle.report(value, epoch)
-            handle.should_prune()  # pruners note their rungs on the trial when asked
-
     def put_back(self, trial: Trial) -> None:
-        """Let :meth:`ask` give a restored trial again."""
+        """Let :meth:`ask` give an unfinished *trial* of an earlier run again."""
         self._by_name[trial.arm].waiting.append(trial)
 
+    def restore(self, trial: Trial, values: Sequence[tuple[int, float]]) -> None:
+        """Report again what an earlier run measured of *trial*.
+
+        Args:
+            values: ``(epoch, value)`` of the epochs that will not be trained again, in order:
+                pruners note on the trial what they see.
+        """
+        for epoch, value in values:
+            self._report(trial, epoch, value)
+
     def should_stop(self, report: EpochReport) -> bool:
-        """Tell the pruner of an epoch; whether it wants the trial stopped."""
+        """Tell the pruner of an epoch; whether it wants the trial stopped.
+
+        It is told of a trial's last epoch too, where its answer no longer matters.
+        """
         if report.value is None:
             return False
-        handle = self._by_name[report.trial.arm].handles[report.trial.number]
-        handle.report(report.value, report.epoch)
-        return handle.should_prune()
+        return self._report(report.trial, report.epoch, report.value)
+
+    def _report(self, trial: Trial, epoch: int, value: float) -> bool:
+        with _blamed(self._pruner, f"told of {trial}, epoch {epoch}"):
+            return self._by_name[trial.arm].draft.report(trial.number, epoch, value)
 
     def tell(self, result: TrialResult) -> None:
         """Record how a trial ended, in the draft and then in the database.
@@ -193,66 +179,24 @@ class Arms:
         """
         arm, number = self._by_name[result.trial.arm], result.trial.number
         state = STATE_OF.get(result.status, TrialState.FAIL)
-        arm.handles.pop(number, None)
-        arm.draft.tell(number, result.value if state == TrialState.COMPLETE else None, state=state)
-        frozen = arm.draft_storage.get_trial(arm.draft_trial_id(number))
-        self._write(result, frozen)
-        if state == TrialState.FAIL:
-            self._redraft(arm)
+        with _blamed(self._strategy, f"told of {result.trial}"):
+            ended = arm.draft.end(number, state, result.value, self._sampler(arm, number))
+        with _explained():
+            self._write(result, ended)
 
-    def _write(self, result: TrialResult, frozen: FrozenTrial) -> None:
+    def _write(self, result: TrialResult, ended: FrozenTrial) -> None:
+        """The state comes last: until then the trial is unfinished and will be told again."""
         storage, trial_id = self._storage, result.trial.trial_id
-        for step, value in frozen.intermediate_values.items():
+        for step, value in ended.intermediate_values.items():
             storage.set_trial_intermediate_value(trial_id, step, value)
         known = storage.get_trial_system_attrs(trial_id)
-        for key, value in frozen.system_attrs.items():
+        for key, value in ended.system_attrs.items():
             if known.get(key) != value:
                 storage.set_trial_system_attr(trial_id, key, value)
         if result.status.is_failure:
             storage.set_trial_user_attr(trial_id, "status", str(result.status))
             storage.set_trial_user_attr(trial_id, "reason", result.reason)
-        storage.set_trial_state_values(trial_id, frozen.state, frozen.values)
-
-    def _redraft(self, arm: Arm) -> None:
-        """Make the draft again, the failed trial as strategies are to see it."""
-        arm.draft_storage, arm.draft = self._draft(
-            arm.study_name, arm.draft.get_trials(deepcopy=False)
-        )
-        for number in arm.handles:
-            arm.draft.sampler = self._sampler(arm, number)
-            arm.handles[number] = optuna.trial.Trial(arm.draft, arm.draft_trial_id(number))
-
-
-def _as_samplers_see_it(trial: FrozenTrial) -> FrozenTrial:
-    """A trial of the database as the draft has it.
-
-    Optuna's samplers leave FAIL out of their history, and would propose the learning rate that
-    diverged again and again; a pruned trial without a value counts as worse than any other. The
-    database keeps it as FAIL. A running trial comes without values: they are reported anew.
-    """
-    if trial.state not in (TrialState.FAIL, TrialState.RUNNING):
-        return trial
-    return optuna.trial.create_trial(
-        state=TrialState.PRUNED if trial.state == TrialState.FAIL else trial.state,
-        params=trial.params,
-        distributions=trial.distributions,
-        user_attrs=trial.user_attrs,
-        system_attrs=trial.system_attrs,
-    )
-
-
-def open_storage(url: str) -> RDBStorage:
-    """Optuna's tables in the database at *url*, made if missing.
-
-    Raises:
-        StoreError: they were written by another, incompatible Optuna.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-    try:
-        return RDBStorage(url, engine_kwargs=arguments)
-    except RuntimeError as error:  # what Optuna raises for a schema that is not its own
-        raise StoreError(f"{url}: {' '.join(str(error).split())}") from error
+        storage.set_trial_state_values(trial_id, ended.state, ended.values)
 
 
 def open_arms(
@@ -264,50 +208,148 @@ def open_arms(
     """The arms of *spec* (its direction settled), each with its study in *storage*.
 
     Raises:
-        SpecError: strategy or pruner are not known, or are given what they do not take.
+        SpecError: strategy or pruner are not known, or are given what they do not take; nothing
+            was written.
+        StoreError: *storage* fails, or holds trials that no study of ours can have asked for.
     """
     strategy = _component(spec, catalog, "strategy", spec.strategy)
     pruner = _component(spec, catalog, "pruner", spec.pruner)
+    with _refused(spec, "strategy", strategy):
+        _make_strategy(spec, strategy, spaces[0], seed=0)
+    with _refused(spec, "pruner", pruner):
+        _make_pruner(spec, pruner)
+    return Arms(spec, storage, spaces, strategy, pruner)
+
+
+def _make_strategy(
+    spec: StudySpec, strategy: Component, space: RecipeSpace, seed: int
+) -> BaseSampler:
+    assert isinstance(strategy.spec, StrategySpec)
+    make = strategy.code(strategy.spec.sampler)
+    sampler: BaseSampler = make(
+        space=space.space, seed=seed, **strategy.defaults() | dict(spec.strategy.params)
+    )
+    return sampler
+
+
+def _make_pruner(spec: StudySpec, pruner: Component) -> BasePruner:
     assert isinstance(pruner.spec, PrunerSpec)
-    try:
-        params = pruner.defaults() | dict(spec.pruner.params)
-        made = pruner.code(pruner.spec.pruner)(epochs=spec.epochs, **params)
-    except (TypeError, ValueError) as error:
-        raise spec.error("[search] pruner", f"{pruner.id}: {error}") from error
-    try:
-        return Arms(spec, storage, spaces, strategy, made)
-    except (TypeError, ValueError) as error:
-        raise spec.error("[search] strategy", f"{strategy.id}: {error}") from error
+    make = pruner.code(pruner.spec.pruner)
+    made: BasePruner = make(epochs=spec.epochs, **pruner.defaults() | dict(spec.pruner.params))
+    return made
 
 
 def _component(spec: StudySpec, catalog: Catalog, kind: str, choice: Choice) -> Component:
     with spec.blame(f"[search] {kind}"):
         component = catalog.find(kind, choice.name)
-    declared = component.spec.params
-    for key, value in choice.params.items():
-        if key not in declared:
-            raise spec.error(
-                f"[search] {kind}.{key}",
-                f"{component.id} has no such parameter; {did_you_mean(key, declared)}",
-            )
-        if not declared[key].contains(value):
-            raise spec.error(
-                f"[search] {kind}.{key}", f"{value!r} lies outside the range of {component.id}"
-            )
+    _check_params(
+        component, choice.params, lambda key, why: spec.error(f"[search] {kind}.{key}", why)
+    )
     return component
 
 
-def sampler(
-    catalog: Catalog, name: str, seed: int | None, params: dict[str, Any]
-) -> optuna.samplers.BaseSampler:
+def _check_params(
+    component: Component,
+    params: Mapping[str, Any],
+    error: Callable[[str, str], AutomlOptError],
+) -> None:
+    declared = component.spec.params
+    for key, value in params.items():
+        if key not in declared:
+            known = did_you_mean(key, declared)
+            raise error(key, f"{component.id} has no such parameter; {known}")
+        if not declared[key].contains(value):
+            raise error(key, f"{value!r} lies outside the range of {component.id}")
+
+
+def sampler(catalog: Catalog, name: str, seed: int | None, params: dict[str, Any]) -> BaseSampler:
     """A strategy for a study of the user's own; see :func:`automl_opt.sampler`."""
     component = catalog.find("strategy", name)
     spec = component.spec
     assert isinstance(spec, StrategySpec)
-    for key in params:
-        if key not in spec.params:
-            raise PluginError(
-                f"strategy {component.id} has no parameter {key!r}; "
-                f"{did_you_mean(key, spec.params)}"
-            )
-    return component.code(spec.sampler)(space=None, seed=seed, **component.defaults() | params)
+    _check_params(
+        component, params, lambda key, why: PluginError(f"sampler({name!r}), {key}: {why}")
+    )
+    made: BaseSampler = component.code(spec.sampler)(
+        space=None, seed=seed, **component.defaults() | params
+    )
+    return made
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Optuna's tables in the database at *url*, made if missing.
+
+    Raises:
+        StoreError: they were written by another, incompatible Optuna, or the database fails.
+    """
+    arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    try:
+        with _explained():
+            return RDBStorage(url, engine_kwargs=arguments)
+    except RuntimeError as error:  # what Optuna raises for a schema that is not its own
+        raise StoreError(f"Optuna's tables: {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def storage_at(url: str) -> Iterator[RDBStorage]:
+    """:func:`open_storage`, closed in the end; inside, Optuna does not tell what it does."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
+    try:
+        storage = open_storage(url)
+        try:
+            yield storage
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _refuse_foreign(study_name: str, space: RecipeSpace, trial: FrozenTrial) -> None:
+    ours = {entry.name for entry in space.space.entries if entry.is_active(trial.params)}
+    if trial.params.keys() != ours or trial.state == TrialState.WAITING:
+        raise StoreError(
+            f"Optuna's study {study_name!r} has a trial {trial.number} ({trial.state.name}) that "
+            "automl-opt did not ask for; give the study another name or name another --storage"
+        )
+
+
+def _of_another_process(study_name: str, number: int) -> StoreError:
+    return StoreError(
+        f"Optuna's study {study_name!r} was given a trial {number} by another process: a study is "
+        "run by one process at a time"
+    )
+
+
+@contextmanager
+def _refused(spec: StudySpec, kind: str, component: Component) -> Iterator[None]:
+    """Inside, what the *component* does not take is reported as the study file's."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise spec.error(f"[search] {kind}", f"{component.id}: {error}") from error
+
+
+@contextmanager
+def _blamed(component: Component, doing: str) -> Iterator[None]:
+    """Inside runs code of a plugin, which may raise anything."""
+    try:
+        yield
+    except AutomlOptError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{component.kind} {component.id} ({component.distribution} "
+            f"{component.distribution_version}) failed, {doing}: {type(error).__name__}: {error}"
+        ) from error
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Inside, an error of the database behind Optuna's storage is a :class:`StoreError`."""
+    try:
+        yield
+    except StorageInternalError as error:
+        said = str(error.__cause__ or error).splitlines()[0]
+        raise StoreError(f"Optuna's tables: {said}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from automl_opt.api import OptimizerSpec
@@ -15,6 +16,8 @@ from automl_opt.core.spec import KINDS, StudySpec, parse_study
 from automl_opt.plugin.catalog import Catalog, Component
 
 Condition: TypeAlias = tuple[tuple[str, tuple[Value, ...]], ...]
+Key: TypeAlias = tuple[str, str]
+"""Kind and id of a component: a plugin may use a name again for another kind."""
 
 NONE = "none"
 """The arm without any regularizer, in a study that compares regularizers."""
@@ -40,19 +43,20 @@ class RecipeSpace:
     Args:
         arm: the name of what is fixed, for example ``adamw``.
         picks: the candidates of each kind.
-        ranges: ``component id -> parameter -> range``, overrides applied, for every candidate.
+        ranges: ``(kind, component id) -> parameter -> range``, overrides applied, for every
+            candidate.
         builder: makes the recipes' parts callable.
     """
 
     arm: str
     picks: Mapping[str, Pick]
-    ranges: Mapping[str, Mapping[str, Param]]
+    ranges: Mapping[Key, Mapping[str, Param]]
     batch_size: Param
     accumulate: int = 1
     model: Mapping[str, Param] = field(default_factory=dict)
     builder: Builder | None = None
 
-    @property
+    @cached_property
     def space(self) -> SearchSpace:
         entries: list[Entry] = []
         for kind in KINDS:
@@ -75,7 +79,7 @@ class RecipeSpace:
         if kind == "regularizer" and not pick.fixed:
             entries.append(Entry(prefix, OneOf((False, True))))
             when = ((prefix, (True,)),)
-        for name, param in self.ranges[component.id].items():
+        for name, param in self.ranges[component.kind, component.id].items():
             hangs = when
             if param.when:
                 hangs = (*when, (f"{prefix}.{param.when[0]}", param.when[1]))
@@ -107,7 +111,7 @@ class RecipeSpace:
             prefix = kind if self.picks[kind].fixed else f"{kind}.{component.label}"
             params = {
                 name: values[f"{prefix}.{name}"]
-                for name in self.ranges[component.id]
+                for name in self.ranges[component.kind, component.id]
                 if f"{prefix}.{name}" in values
             }
             return Part(component.id, params, component.spec.version, kind)
@@ -184,8 +188,8 @@ def _candidates(spec: StudySpec, catalog: Catalog, kind: str) -> tuple[Component
 
 def _ranges(
     spec: StudySpec, catalog: Catalog, components: Sequence[Component]
-) -> dict[str, dict[str, Param]]:
-    ranges: dict[str, dict[str, Param]] = {c.id: dict(c.spec.params) for c in components}
+) -> dict[Key, dict[str, Param]]:
+    ranges = {(c.kind, c.id): dict(c.spec.params) for c in components}
     for kind in KINDS:
         for name, overrides in spec.overrides.get(kind, {}).items():
             with spec.blame(f"[ranges.{kind}] {name}"):
@@ -202,8 +206,8 @@ def _ranges(
                     changed = overridden(declared[key], override)
                 except ParamError as error:
                     raise spec.error(place, str(error)) from error
-                if component.id in ranges:
-                    ranges[component.id][key] = changed
+                if (kind, component.id) in ranges:
+                    ranges[kind, component.id][key] = changed
     return ranges
 
 

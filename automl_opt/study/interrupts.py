@@ -31,7 +31,8 @@ def graceful_stop() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    # None is the handler of a program that embeds Python: there is no way to give it back
+    before = {n: signal.getsignal(n) or signal.SIG_DFL for n in SIGNALS}
 
     def first(number: int, frame: FrameType | None) -> None:
         stop.signal = signal.Signals(number)

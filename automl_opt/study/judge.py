@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,20 +63,22 @@ def rank(
     direction: str,
     arms: Sequence[str],
     trials: Sequence[TrialRow],
-    curves: dict[int, list[EpochRow]],
-    budget: int,
+    curves: Mapping[int, Sequence[EpochRow]],
+    budget: Mapping[str, int],
 ) -> Ranking:
     """Order *arms* by the best value of their complete trials.
 
     Args:
         trials: one row a trial, as ``Store.trials`` gives them.
-        curves: their rows by trial id, as ``Store.curves`` gives them.
-        budget: trials an arm, to say whether the study is done.
+        curves: their rows on the test split by trial id, as ``Store.curves`` gives them.
+        budget: the trials that an arm is to have, to say whether the study is done; arms that
+            were taken out of the study are ranked, and not waited for.
     """
     sign = -1.0 if direction == "maximize" else 1.0
     ranks = [_arm(arm, [t for t in trials if t.arm == arm], curves, metric, sign) for arm in arms]
     ranks.sort(key=lambda r: (r.best is None, sign * r.best if r.best is not None else 0.0))
-    done = all(sum(t.arm == arm and t.status.is_final for t in trials) >= budget for arm in arms)
+    ended = Counter(trial.arm for trial in trials if trial.status.is_final)
+    done = all(ended[arm] >= trials_due for arm, trials_due in budget.items())
     return Ranking(
         study=study,
         question=question,
@@ -89,7 +92,7 @@ def rank(
 def _arm(
     arm: str,
     trials: Sequence[TrialRow],
-    curves: dict[int, list[EpochRow]],
+    curves: Mapping[int, Sequence[EpochRow]],
     metric: str,
     sign: float,
 ) -> ArmRank:

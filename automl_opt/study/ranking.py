@@ -20,8 +20,8 @@ def ranking_of(store: Store, name: str) -> Ranking:
         direction=settings["[objective] direction"],
         arms=[row.arm for row in studies],
         trials=store.trials(name),
-        curves=store.curves(name),
-        budget=settings["[search] trials"],
+        curves=store.curves(name, split="test"),
+        budget=dict.fromkeys(settings["arms"], settings["[search] trials"]),
     )
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,10 +13,12 @@ from typing import Any
 from automl_opt.core.errors import AutomlOptError, StoreError, StudyChanged, TaskError
 from automl_opt.core.result import Status, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
+from automl_opt.plugin.catalog import Catalog
 from automl_opt.plugin.host import Host
-from automl_opt.search.arms import Arms, open_arms, open_storage
+from automl_opt.search.arms import Arms, open_arms, storage_at
 from automl_opt.search.space import RecipeSpace, arms_of
 from automl_opt.store import EpochRow, Store, TrialRow
+from automl_opt.study.claim import claimed, folder_of, worker
 from automl_opt.study.interrupts import Stop, graceful_stop
 from automl_opt.study.judge import Ranking
 from automl_opt.study.progress import Progress
@@ -32,6 +30,7 @@ from automl_opt.training.task import Task, load_task
 LEASE_S = 600.0
 MAY_CHANGE = {
     "question",
+    "arms",  # what the compared kind names, spelt out
     "[search] trials",
     "[search] time_limit",
     "[training] device",
@@ -81,29 +80,16 @@ def run(
     spec = _with_direction(spec, task)
     builder = TorchBuilder(host.catalog)
     spaces = arms_of(spec, host.catalog, task.ranges(spec), builder)
-    _refuse_changes(spec, spaces, store)
-    _refuse_if_running(spec, store)
-    engine = open_engine(task, spec, builder, spaces[0].default())
-
-    storage = open_storage(store.url)
-    try:
-        store.tune(storage.engine)
-        arms = open_arms(spec, host.catalog, storage, spaces)
-        for arm in arms.arms:
-            store.save_study(
-                study_id=arm.study_id,
-                name=spec.name,
-                arm=arm.name,
-                spec_json=json.dumps(spec.settings(), sort_keys=True),
-                space_json=arm.space.space.to_json(),
-                space_hash=arm.space.space.fingerprint(),
-            )
-        with graceful_stop() as stop:
-            study = _Run(spec, host, store, engine, arms, progress or Progress(), stop)
-            stopped = study.spend()
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+    _refuse_changes(spec, spaces, store, host.catalog)
+    with claimed(spec.name, store):
+        engine = open_engine(task, spec, builder, spaces[0].default())
+        with storage_at(store.url) as storage:
+            store.tune(storage.engine)
+            arms = open_arms(spec, host.catalog, storage, spaces)
+            _save_study(spec, arms, store)
+            with graceful_stop() as stop:
+                study = _Run(spec, host, store, engine, arms, progress or Progress(), stop)
+                stopped = study.spend()
     ranking = ranking_of(store, spec.name)
     if stopped is None:
         host.notify("automl_opt_study_finished", study=spec, verdict=ranking)
@@ -116,6 +102,40 @@ def _with_direction(spec: StudySpec, task: Task) -> StudySpec:
     except TaskError as error:
         raise spec.error("[objective] metric", str(error)) from error
     return replace(spec, direction=spec.direction or own)
+
+
+def _save_study(spec: StudySpec, arms: Arms, store: Store) -> None:
+    """A row an arm; the settings are the study's, so arms it no longer has are given them too."""
+    names = [arm.name for arm in arms.arms]
+    settings = json.dumps({**spec.settings(), "arms": names}, sort_keys=True)
+    for row in store.studies(spec.name):
+        if row.arm not in names:
+            store.save_study(
+                study_id=row.study_id,
+                name=row.name,
+                arm=row.arm,
+                spec_json=settings,
+                space_json=row.space_json,
+                space_hash=row.space_hash,
+            )
+    for arm in arms.arms:
+        store.save_study(
+            study_id=arm.study_id,
+            name=spec.name,
+            arm=arm.name,
+            spec_json=settings,
+            space_json=arm.space.space.to_json(),
+            space_hash=arm.space.space.fingerprint(),
+        )
+
+
+@dataclass
+class _Live:
+    """A trial in training: how far it is, and how much of that is safe."""
+
+    epoch: int
+    checkpoint: Path | None
+    saved_at: float
 
 
 class _Run:
@@ -135,10 +155,9 @@ class _Run:
         self._engine, self._arms, self._progress, self._stop = engine, arms, progress, stop
         self._study_ids = {arm.name: arm.study_id for arm in arms.arms}
         self._environment = {**environment(engine.device), **_versions()}
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
-        self._checkpoints = store.folder / spec.name
-        self._resumable: dict[int, Path] = {}
-        self._saved_at: dict[int, float] = {}
+        self._folder = folder_of(spec.name, store)
+        self._resumable: dict[int, tuple[Path, list[tuple[int, float]]]] = {}  # by trial id
+        self._live: dict[int, _Live] = {}
         self._ended: list[Status] = []
         self._seconds = 0.0
 
@@ -156,15 +175,17 @@ class _Run:
             for report in engine.advance():
                 if report.measurements:
                     self._store.epoch(report)
+                self._live[report.trial.trial_id].epoch = report.epoch
                 self._progress.epoch(report)
                 self._seconds += report.seconds
+                stop = arms.should_stop(report)
                 if report.finished:
                     self._end(engine.retire(report.trial))
-                elif arms.should_stop(report):
+                elif stop:
                     self._end(engine.retire(report.trial, Status.PRUNED))
                 elif self._is_due(report.trial):
                     self._save(report.trial)
-        shutil.rmtree(self._checkpoints, ignore_errors=True)  # every trial has ended
+        self._sweep()
         return None
 
     def _recover(self) -> None:
@@ -180,12 +201,10 @@ class _Run:
                 self._arms.restore(trial, curve)
                 self._arms.tell(_result_of(trial, row))
                 continue
-            epoch = 0
             if row is not None and row.checkpoint_uri and Path(row.checkpoint_uri).is_file():
-                self._resumable[trial.trial_id] = Path(row.checkpoint_uri)
-                epoch = row.epochs
-            self._arms.restore(trial, [(e, value) for e, value in curve if e <= epoch])
+                self._resumable[trial.trial_id] = (Path(row.checkpoint_uri), curve)
             self._arms.put_back(trial)
+        self._sweep()
 
     def _values(self, curve: list[EpochRow]) -> list[tuple[int, float]]:
         return [
@@ -195,8 +214,9 @@ class _Run:
         ]
 
     def _start(self, trial: Trial) -> None:
-        checkpoint = self._resumable.pop(trial.trial_id, None)
+        checkpoint, curve = self._resumable.pop(trial.trial_id, (None, []))
         epoch = self._engine.admit(trial, checkpoint)
+        self._arms.restore(trial, [(e, value) for e, value in curve if e <= epoch])
         catalog = self._host.catalog
         self._store.start_run(
             trial,
@@ -206,18 +226,20 @@ class _Run:
                 for role, part in trial.recipe.parts()
             ],
             environment=self._environment,
-            worker=self._worker,
+            worker=worker(),
             device=self._engine.device,
             from_epoch=epoch,
             lease_s=LEASE_S,
         )
-        self._saved_at[trial.trial_id] = time.monotonic()
+        self._live[trial.trial_id] = _Live(epoch, checkpoint if epoch else None, time.monotonic())
         self._progress.trial_started(trial, epoch)
 
     def _end(self, result: TrialResult) -> None:
         self._store.finish(result)
         self._arms.tell(result)
-        self._checkpoint_of(result.trial).unlink(missing_ok=True)
+        live = self._live.pop(result.trial.trial_id)
+        if live.checkpoint:
+            live.checkpoint.unlink(missing_ok=True)
         self._ended.append(result.status)
         self._progress.trial_finished(result)
         self._host.notify("automl_opt_trial_finished", study=self._spec, result=result)
@@ -241,22 +263,37 @@ class _Run:
         self._progress.stopping(reason)
         for trial in self._engine.live:
             self._save(trial)
-            self._store.interrupt(trial, str(self._checkpoint_of(trial)))
-        self._store.flush()
+            self._store.interrupt(trial, None)
         return reason
 
     def _is_due(self, trial: Trial) -> bool:
-        passed = time.monotonic() - self._saved_at[trial.trial_id]
+        passed = time.monotonic() - self._live[trial.trial_id].saved_at
         return passed >= self._spec.checkpoint_every_s
 
     def _save(self, trial: Trial) -> None:
-        path = self._checkpoint_of(trial)
-        self._engine.save(trial, path)
-        self._store.checkpoint(trial, str(path))
-        self._saved_at[trial.trial_id] = time.monotonic()
+        """Each checkpoint is a file of its own, deleted when the next one is in the database.
 
-    def _checkpoint_of(self, trial: Trial) -> Path:
-        return self._checkpoints / f"{trial.arm}-{trial.number}.pt"
+        So that the file which the database names is always the state after the epoch it names.
+        """
+        live = self._live[trial.trial_id]
+        path = self._folder / f"{trial.arm}-{trial.number}-{live.epoch}.pt"
+        if path == live.checkpoint:
+            return
+        try:
+            self._engine.save(trial, path)
+        except (OSError, RuntimeError) as error:  # what torch.save raises on a full disk
+            raise StoreError(f"the checkpoint {path} cannot be written: {error}") from error
+        self._store.checkpoint(trial, str(path))
+        if live.checkpoint:
+            live.checkpoint.unlink(missing_ok=True)
+        live.checkpoint, live.saved_at = path, time.monotonic()
+
+    def _sweep(self) -> None:
+        """Delete the checkpoints that the database does not name: a kill may leave some."""
+        needed = {row.checkpoint_uri for row in self._store.trials(self._spec.name)}
+        for file in self._folder.glob("*.p*t"):  # .pt, and .part while it is written
+            if str(file) not in needed:
+                file.unlink()
 
 
 def _versions() -> dict[str, str]:
@@ -270,7 +307,9 @@ def _result_of(trial: Trial, row: TrialRow) -> TrialResult:
     )
 
 
-def _refuse_changes(spec: StudySpec, spaces: list[RecipeSpace], store: Store) -> None:
+def _refuse_changes(
+    spec: StudySpec, spaces: list[RecipeSpace], store: Store, catalog: Catalog
+) -> None:
     """Raise :class:`StudyChanged` where *spec* is not the study that the database began."""
     began = store.studies(spec.name)
     if not began:
@@ -278,7 +317,7 @@ def _refuse_changes(spec: StudySpec, spaces: list[RecipeSpace], store: Store) ->
     advice = "Set it back, or give the study another name or another --storage."
     stored = json.loads(began[0].spec_json)
     now = json.loads(json.dumps(spec.settings()))
-    for key in sorted(now.keys() | stored.keys()):
+    for key in {**now, **stored}:  # in the order of the file: what follows from a key comes later
         if key in MAY_CHANGE or key == f"[space] {spec.compare}" == f"[space] {stored['compare']}":
             continue
         if now.get(key) != stored.get(key):
@@ -295,6 +334,21 @@ def _refuse_changes(spec: StudySpec, spaces: list[RecipeSpace], store: Store) ->
                 f"{spec.source}, arm {space.arm!r}: the range of {name} is {_short(new)}, but the "
                 f"study {spec.name!r} in {store.shown_url} began with {_short(old)}. {advice}"
             )
+    arms = {space.arm for space in spaces}
+    parts = {
+        (role, part.id, part.version)
+        for row in store.trials(spec.name)
+        if row.arm in arms
+        for role, part in row.trial.recipe.parts()
+    }
+    for role, component_id, old_version in sorted(parts):
+        new_version = catalog.find(role, component_id).spec.version
+        if new_version != old_version:
+            raise StudyChanged(
+                f"{spec.source}: {role} {component_id} is version {new_version}, but the study "
+                f"{spec.name!r} in {store.shown_url} has trials of version {old_version}. Install "
+                "that one, or give the study another name or another --storage."
+            )
 
 
 def _first_difference(old: str, new: str) -> tuple[str, Any, Any]:
@@ -307,35 +361,9 @@ def _first_difference(old: str, new: str) -> tuple[str, Any, Any]:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "not there"
     if isinstance(value, dict):
         value = {key: item for key, item in value.items() if key not in ("name", "when") or item}
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 160 else text[:157] + "…"
-
-
-def _refuse_if_running(spec: StudySpec, store: Store) -> None:
-    """Raise :class:`StoreError` while another process trains a trial of this study."""
-    for row in store.trials(spec.name):
-        if row.status is not Status.RUNNING or not row.worker:
-            continue
-        machine, _, pid = row.worker.rpartition(":")
-        if machine == socket.gethostname():
-            busy = int(pid) != os.getpid() and _is_alive(int(pid))
-        else:
-            busy = row.lease_until is not None and row.lease_until > datetime.now(UTC)
-        if busy:
-            raise StoreError(
-                f"study {spec.name!r} in {store.shown_url} is being run by process {pid} on "
-                f"{machine} (trial {row.arm} #{row.number}). Stop that one first; if it is gone, "
-                f"its claim ends {row.lease_until:%Y-%m-%d %H:%M} UTC at the latest."
-            )
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 CPU_BLOCK = 2**16
 """Elements updated in one go on a CPU. Joining small tensors saves dispatches; above this size a
@@ -33,7 +34,7 @@ class PureRule:
 
 @dataclass
 class _Block:
-    """Pieces that are updated together: whole tensors, or one slice of a large one."""
+    """Pieces that are updated together: whole tensors, or slices of large ones."""
 
     pieces: list[tuple[Tensor, int, int]]  # parameter, start, stop of its flat view
     state: dict[str, Tensor]
@@ -61,7 +62,8 @@ class RuleOptimizer(torch.optim.Optimizer):
     ) -> None:
         self._rule = rule
         self._names = tuple(params)
-        self._blocks: dict[int, list[_Block]] = {}
+        self._blocks: dict[int, list[_Block]] = {}  # by the group's index
+        self._had_grad: dict[int, list[bool]] = {}
         super().__init__(parameters, dict(params))
 
     @torch.no_grad()
@@ -72,9 +74,12 @@ class RuleOptimizer(torch.optim.Optimizer):
                 loss = closure()
         for index, group in enumerate(self.param_groups):
             params = {name: group[name] for name in self._names}
+            numbers: dict[int, Mapping[str, Any]] = {}  # by age, which most blocks share
             for block in self._blocks_of(index, group["params"]):
                 block.t += 1
-                self._update(block, self._rule.numbers(block.t, params))
+                if block.t not in numbers:
+                    numbers[block.t] = self._rule.numbers(block.t, params)
+                self._update(block, numbers[block.t])
         return loss
 
     def _update(self, block: _Block, numbers: Mapping[str, Any]) -> None:
@@ -83,26 +88,20 @@ class RuleOptimizer(torch.optim.Optimizer):
             new, block.state = self._rule.update(param, param.grad, block.state, **numbers)
             param.copy_(new)
             return
-        views = [param.view(-1)[a:b] for param, a, b in block.pieces]
-        grads = [param.grad.reshape(-1)[a:b] for param, a, b in block.pieces]
-        if len(views) == 1:
-            new, block.state = self._rule.update(views[0], grads[0], block.state, **numbers)
-            views[0].copy_(new)
-            return
+        values = [_cut(param, a, b) for param, a, b in block.pieces]
+        grads = [_cut(param.grad, a, b) for param, a, b in block.pieces]
         new, block.state = self._rule.update(
-            torch.cat(views), torch.cat(grads), block.state, **numbers
+            _flatten_dense_tensors(values), _flatten_dense_tensors(grads), block.state, **numbers
         )
-        torch._foreach_copy_(views, new.split([b - a for _, a, b in block.pieces]))
+        torch._foreach_copy_(values, _unflatten_dense_tensors(new, values))
 
     def _blocks_of(self, index: int, parameters: list[Tensor]) -> list[_Block]:
         """The group's blocks; made anew when other parameters have gradients than last time."""
-        blocks = self._blocks.get(index)
-        if blocks is not None:
-            known = {id(piece[0]) for block in blocks for piece in block.pieces}
-            if all((p.grad is not None) == (id(p) in known) for p in parameters):
-                return blocks
+        have_grad = [param.grad is not None for param in parameters]
+        if have_grad != self._had_grad.get(index):
             self._gather()
-        self._blocks[index] = self._partition([p for p in parameters if p.grad is not None])
+            self._had_grad[index] = have_grad
+            self._blocks[index] = self._partition([p for p in parameters if p.grad is not None])
         return self._blocks[index]
 
     def _partition(self, parameters: list[Tensor]) -> list[_Block]:
@@ -135,22 +134,23 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _gather(self) -> None:
         """Write every block's state back to ``self.state``, tensor by tensor."""
-        for blocks in self._blocks.values():
-            for block in blocks:
-                sizes = [b - a for _, a, b in block.pieces]
-                split = {
-                    name: tensor.split(sizes) if block.flat else (tensor,)
-                    for name, tensor in block.state.items()
-                }
-                for i, (param, a, b) in enumerate(block.pieces):
+        for block in (block for blocks in self._blocks.values() for block in blocks):
+            sizes = [b - a for _, a, b in block.pieces]
+            for param, a, _ in block.pieces:
+                if a == 0:
+                    self.state[param] = {"step": block.t}
+            for name, tensor in block.state.items():
+                parts = tensor.split(sizes) if block.flat else [tensor]
+                for (param, a, b), part in zip(block.pieces, parts, strict=True):
                     if a == 0:
-                        self.state[param] = {"step": block.t} | {
-                            name: torch.empty_like(param) if block.flat else parts[i]
-                            for name, parts in split.items()
-                        }
+                        self.state[param][name] = part.new_empty(
+                            param.shape if block.flat else part.shape
+                        )
+                    whole = self.state[param][name]
                     if block.flat:
-                        for name, parts in split.items():
-                            self.state[param][name].view(-1)[a:b] = parts[i]
+                        whole.view(-1)[a:b] = part
+                    else:
+                        whole.copy_(part)
 
     @torch.no_grad()
     def state_dict(self) -> dict[str, Any]:
@@ -161,6 +161,24 @@ class RuleOptimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self._blocks.clear()
+        self._had_grad.clear()
+        # torch casts state to its parameter's dtype; a rule may keep counts or a wider dtype
+        saved = [key for group in state_dict["param_groups"] for key in group["params"]]
+        params = [param for group in self.param_groups for param in group["params"]]
+        for key, param in zip(saved, params, strict=True):
+            for name, value in state_dict["state"].get(key, {}).items():
+                if isinstance(value, Tensor):
+                    self.state[param][name] = value.to(param.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For ``copy.deepcopy`` and ``pickle``; torch's own forgets what subclasses add."""
+        self._gather()
+        own = {"_rule": self._rule, "_names": self._names, "_blocks": {}, "_had_grad": {}}
+        return {**super().__getstate__(), **own}
+
+
+def _cut(tensor: Tensor, start: int, stop: int) -> Tensor:
+    return tensor if stop - start == tensor.numel() else tensor.reshape(-1)[start:stop]
 
 
 def _joined(pieces: list[tuple[Tensor, int, int]], states: list[dict[str, Any]], t: int) -> _Block:

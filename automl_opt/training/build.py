@@ -16,6 +16,9 @@ from automl_opt.core.recipe import Part
 from automl_opt.plugin.catalog import Catalog, Component
 from automl_opt.training.adapter import PureRule, RuleOptimizer
 
+KEEP_THEIR_WEIGHTS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)
+"""Modules whose weights no initializer touches, though they may have two dimensions or more."""
+
 
 class MetricSchedule:
     """A metric-driven schedule for a training loop of one's own: ``step(metric)`` an epoch."""
@@ -43,7 +46,7 @@ class TorchBuilder:
     """Builds what a recipe's parts name, from the components of one catalogue."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+        self.catalog = catalog
 
     def build(self, kind: str, part: Part, *args: Any, **kwargs: Any) -> Any:
         """What calling a part of a bound recipe does.
@@ -56,7 +59,7 @@ class TorchBuilder:
         return getattr(self, kind)(part, *args, **kwargs)
 
     def component(self, kind: str, part: Part) -> Component:
-        component = self._catalog.find(kind, part.id)
+        component = self.catalog.find(kind, part.id)
         if component.spec.version != part.version:
             raise PluginError(
                 f"the recipe was made with {kind} {part.id} version {part.version}; "
@@ -107,13 +110,16 @@ class TorchBuilder:
         if spec.init is None:
             return
         init = component.code(spec.init)
+        kept = {
+            param
+            for module in model.modules()
+            if isinstance(module, KEEP_THEIR_WEIGHTS)
+            for param in module.parameters(recurse=False)
+        }
         with torch.no_grad():
-            for module in model.modules():
-                if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
-                    continue
-                for param in module.parameters(recurse=False):
-                    if param.ndim >= 2 and param.requires_grad:
-                        init(param, generator, **part.params)
+            for param in model.parameters():
+                if param.ndim >= 2 and param.requires_grad and param not in kept:
+                    init(param, generator, **part.params)
 
     def regularizer(self, part: Part) -> dict[str, Callable[..., Any]]:
         component = self.component("regularizer", part)

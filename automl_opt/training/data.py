@@ -18,7 +18,16 @@ from automl_opt.training.task import Task
 SHUFFLED_AT_ONCE = 2**26
 """Bytes of a split up to which an epoch is shuffled at once: one gather, not one a step."""
 
-EVALUATION_BATCH = 4096
+
+def batch_sizes(examples: int, size: int) -> list[int]:
+    """*size* each, the last what is left over; a single example left over joins the batch before.
+
+    Batch normalisation cannot train on one example.
+    """
+    full, rest = divmod(examples, size)
+    if rest == 1 and full:
+        return [size] * (full - 1) + [size + 1]
+    return [size] * full + [rest] * bool(rest)
 
 
 class Source(Protocol):
@@ -27,7 +36,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Any, Any]]:
-        """``(x, y)`` on the device, *size* examples each, the last what is left over."""
+        """``(x, y)`` on the device, of as many examples as :func:`batch_sizes` says."""
 
     def subset(self, indices: Tensor) -> Source: ...
 
@@ -46,14 +55,15 @@ class TensorSource:
         return TensorSource(self.x[indices], self.y[indices])
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        sizes = batch_sizes(len(self), size)
         if order is None:
-            yield from zip(self.x.split(size), self.y.split(size), strict=True)
+            yield from zip(self.x.split(sizes), self.y.split(sizes), strict=True)
             return
         order = order.to(self.x.device)
         if self.x.nbytes <= SHUFFLED_AT_ONCE:
-            yield from zip(self.x[order].split(size), self.y[order].split(size), strict=True)
+            yield from zip(self.x[order].split(sizes), self.y[order].split(sizes), strict=True)
             return
-        for chosen in order.split(size):
+        for chosen in order.split(sizes):
             yield self.x[chosen], self.y[chosen]
 
 
@@ -72,8 +82,10 @@ class DatasetSource:
         return DatasetSource(Subset(self.dataset, indices.tolist()), self.device, self.dtype)
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Any, Any]]:
-        sampler = range(len(self)) if order is None else order.tolist()
-        for x, y in DataLoader(self.dataset, batch_size=size, sampler=sampler):
+        order = torch.arange(len(self)) if order is None else order
+        batches = [chosen.tolist() for chosen in order.split(batch_sizes(len(self), size))]
+        unused = torch.Generator()  # else the loader draws a seed from the global source
+        for x, y in DataLoader(self.dataset, batch_sampler=batches, generator=unused):
             yield moved(x, self.device, self.dtype), moved(y, self.device, self.dtype)
 
 
@@ -122,6 +134,8 @@ def _source(data: Any, name: str, device: torch.device, dtype: torch.dtype) -> S
     if not isinstance(data, Sequence) or len(data) != 2:
         raise TaskError(f"{name} must be (x, y) or a torch Dataset, not {type(data).__name__}")
     x, y = (_tensor(part, name) for part in data)
+    if not y.is_floating_point() and y.dtype is not torch.bool:
+        y = y.long()  # the one integer type that torch's losses take for class numbers
     if len(x) != len(y):
         raise TaskError(f"{name} has {len(x)} examples in x and {len(y)} in y")
     return TensorSource(moved(x, device, dtype), moved(y, device, dtype))
@@ -129,7 +143,7 @@ def _source(data: Any, name: str, device: torch.device, dtype: torch.dtype) -> S
 
 def _tensor(part: Any, name: str) -> Tensor:
     try:
-        return torch.as_tensor(part if isinstance(part, Tensor) else np.asarray(part))
+        return part if isinstance(part, Tensor) else torch.from_numpy(np.array(part, order="C"))
     except (TypeError, ValueError) as error:
         raise TaskError(f"{name} cannot be read as numbers: {error}") from error
 

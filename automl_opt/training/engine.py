@@ -11,16 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from automl_opt.core.errors import AutomlOptError
 from automl_opt.core.recipe import Recipe
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
-from automl_opt.core.seeds import Seeds
 from automl_opt.core.spec import StudySpec
 from automl_opt.training.build import TorchBuilder
-from automl_opt.training.data import make_splits
-from automl_opt.training.live import LiveTrial, Setup
+from automl_opt.training.check import check
+from automl_opt.training.live import Setup
 from automl_opt.training.plain import PlainEngine
-from automl_opt.training.task import Task, parameter_count, where
+from automl_opt.training.task import Task
 
 SMALL_MODEL = 100_000
 """Trainable parameters below which one CPU thread is faster than several: at 26 k parameters a
@@ -70,7 +68,8 @@ def open_engine(task: Task, spec: StudySpec, builder: TorchBuilder, probe: Recip
         probe: a recipe to try the task with: model, loss and metrics are run once.
 
     Raises:
-        SpecError: the device is not there, or model, output, loss and metrics do not fit.
+        SpecError: the device is not there; model, output, loss and metrics do not fit; or a
+            component of the study cannot train this task.
     """
     device = find_device(spec)
     dtype = torch.float64 if spec.precision == "float64" else torch.float32
@@ -82,12 +81,13 @@ def open_engine(task: Task, spec: StudySpec, builder: TorchBuilder, probe: Recip
         metric=spec.metric,
         maximize=spec.direction == "maximize",
     )
-    _check(task, spec, setup, builder, probe)
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.cuda.init()  # a source that starts inside a seeded block would miss its seed
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    size = check(task, spec, setup, builder, probe)
     threads = spec.threads
-    if threads is None and device.type == "cpu" and _size(task, probe) < SMALL_MODEL:
+    if threads is None and device.type == "cpu" and size < SMALL_MODEL:
         threads = 1
     if threads is not None:
         torch.set_num_threads(threads)
@@ -114,35 +114,6 @@ def find_device(spec: StudySpec) -> torch.device:
     if kind == "mps" and spec.precision == "float64":
         raise spec.error("[training] precision", "'float64' is not to be had on mps")
     return torch.device(name)
-
-
-def _size(task: Task, probe: Recipe) -> int:
-    return parameter_count(task.model(**probe.model))
-
-
-def _check(task: Task, spec: StudySpec, setup: Setup, builder: TorchBuilder, probe: Recipe) -> None:
-    """Run the task once as a trial would: say before the first trial what would break them all."""
-    for _, part in probe.parts():
-        if part.kind == "regularizer":
-            needs = builder.component("regularizer", part).spec.losses  # type: ignore[attr-defined]
-            if needs and task.loss_name not in needs:
-                raise spec.error(
-                    "[space] regularizer",
-                    f"{part.id} is made for loss {' or '.join(needs)}, and the task's loss is "
-                    f"{task.loss_name or 'a function of its own'}",
-                )
-    seeds = Seeds.of_trial(spec.seed, "probe", 0)
-    trial = Trial(arm="probe", number=0, trial_id=-1, recipe=probe, seeds=seeds)
-    try:
-        splits = make_splits(task, seeds.split, setup.device, setup.dtype)
-        live = LiveTrial(trial, task, splits, setup, builder)
-        live.try_once()
-    except AutomlOptError as error:
-        raise spec.error("task", f"{spec.task}: {error}") from error
-    except Exception as error:  # the user's model, loss and metrics
-        raise spec.error(
-            "task", f"{spec.task}: the task fails at its defaults: {where(error)}"
-        ) from error
 
 
 def environment(device: str) -> Mapping[str, Any]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from automl_opt.api import OptimizerSpec
-from automl_opt.core.errors import AutomlOptError
+from automl_opt.core.errors import TaskError
 from automl_opt.core.result import Measurement, Trial
 from automl_opt.training.build import TorchBuilder
-from automl_opt.training.data import EVALUATION_BATCH, Source, Splits
+from automl_opt.training.data import Source, Splits, batch_sizes
 from automl_opt.training.randomness import generator, seeded
 from automl_opt.training.task import Task
+
+EVALUATED_AT_ONCE = 4
+"""Training batches evaluated at once: without gradients they need less memory than one step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,7 @@ class LiveTrial:
         self.closure = spec.closure
         whole = spec.full_batch or recipe.batch_size is None
         self.batch_size = len(splits.train) if whole else int(recipe.batch_size or 0)
-        self.steps = math.ceil(len(splits.train) / self.batch_size)
+        self.steps = len(batch_sizes(len(splits.train), self.batch_size))
         self.base_lr = [group.get("lr") for group in self.optimizer.param_groups]
         self.factor, self.observe = builder.schedule(recipe.scheduler)
 
@@ -83,31 +86,32 @@ class LiveTrial:
         with seeded(seed, "model"):
             model = self.task.model(**recipe.model)
             if not isinstance(model, nn.Module):
-                raise AutomlOptError(f"model(…) returned {model!r}, which is no torch.nn.Module")
+                raise TaskError(f"model(…) returned {model!r}, which is no torch.nn.Module")
             for hooks in regularizers:
                 if "model" in hooks:
                     model = hooks["model"](model)
             builder.initializer(recipe.initializer, model, generator(seed, "weights"))
         model = model.to(self.setup.device, self.setup.dtype)
         if not any(p.requires_grad for p in model.parameters()):
-            raise AutomlOptError("the model has no trainable parameter")
+            raise TaskError("the model has no trainable parameter")
         return model
 
     def try_once(self) -> None:
-        """One batch forward and backward and one evaluation, to see that everything fits."""
+        """An evaluation and a step on some examples, to see that everything fits."""
         with seeded(self.trial.seeds.noise, "try"):
-            self.model.train()
-            x, y = next(iter(self.splits.train.batches(min(self.batch_size, 32))))
-            self._backward(x, y)
             self.model.eval()
             with torch.no_grad():
                 x, y = next(iter(self.splits.valid.batches(32)))
+                if not isinstance(y, Tensor):
+                    raise TaskError(f"y must be one tensor a batch, not {type(y).__name__}")
                 outputs, loss = self._forward(x, y)
-                if not isinstance(loss, Tensor) or loss.numel() != 1:
-                    raise AutomlOptError(f"the loss must be one number, not {loss!r}")
+                if not isinstance(loss, Tensor) or loss.ndim:
+                    raise TaskError(f"the loss must be a tensor without dimensions, not {loss!r}")
                 for metric in self.task.all_metrics:
                     float(metric.function(outputs, y))
-        self.optimizer.zero_grad()
+            self.model.train()
+            x, y = next(iter(self.splits.train.batches(min(self.batch_size, 32))))
+            self._step(x, y, generator(0, device=self.setup.device))
 
     def train_epoch(self) -> float:
         """One pass over the training split; the mean training loss, examples weighed equally.
@@ -131,9 +135,7 @@ class LiveTrial:
                 for group, base in zip(self.optimizer.param_groups, self.base_lr, strict=True):
                     if base is not None:
                         group["lr"] = base * factors[step]
-                for hook in self.hooks["batch"]:
-                    x, y = hook(x, y, rng)
-                losses.append(self._step(x, y))
+                losses.append(self._step(x, y, rng))
                 sizes.append(len(y))
         self.epoch += 1
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
@@ -153,16 +155,21 @@ class LiveTrial:
         total, first = self.setup.epochs * self.steps, self.epoch * self.steps
         return [self.factor(step, total) for step in range(first, first + self.steps)]
 
-    def _step(self, x: Any, y: Any) -> Tensor:
+    def _step(self, x: Any, y: Any, rng: torch.Generator) -> Tensor:
+        """Train on one batch; its loss before the step."""
+        for hook in self.hooks["batch"]:
+            x, y = hook(x, y, rng)
         if self.closure:
+            evaluated: list[Tensor] = []
 
             def closure() -> Tensor:
                 self.optimizer.zero_grad()
-                loss = self._backward(x, y)
+                evaluated.append(self._backward(x, y))
                 self._shape_gradients()
-                return loss
+                return evaluated[-1]
 
-            loss = self.optimizer.step(closure)
+            self.optimizer.step(closure)
+            loss = evaluated[0]
         else:
             loss = self._backward(x, y)
             self._shape_gradients()
@@ -222,13 +229,14 @@ class LiveTrial:
             self.optimizer.eval()
         outputs, targets, loss = [], [], torch.zeros((), dtype=torch.float64)
         with seeded(self.trial.seeds.noise, "evaluate", split, self.epoch):
-            for x, y in source.batches(max(self.batch_size, EVALUATION_BATCH)):
+            for x, y in source.batches(EVALUATED_AT_ONCE * self.batch_size):
                 output, value = self._forward(x, y)
                 loss += value.double().cpu() * (len(y) / len(source))
-                outputs.append(output)
-                targets.append(y)
+                if self.task.metrics:
+                    outputs.append(output)
+                    targets.append(y)
             numbers = {"loss": float(loss)}
-            if self.task.all_metrics:
+            if self.task.metrics:
                 whole, truth = torch.cat(outputs), torch.cat(targets)
                 for metric in self.task.all_metrics:
                     numbers[metric.name] = float(metric.function(whole, truth))
@@ -262,6 +270,7 @@ class LiveTrial:
         return {
             "format": 1,
             "recipe": self.trial.recipe.fingerprint(),
+            "seeds": asdict(self.trial.seeds),
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -270,9 +279,10 @@ class LiveTrial:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from *state*; raises ``ValueError`` where it belongs to another recipe."""
-        if state.get("format") != 1 or state["recipe"] != self.trial.recipe.fingerprint():
-            raise ValueError("the checkpoint belongs to another recipe or version")
+        """Go on from *state*; raises ``ValueError`` where another trial left it."""
+        mine = self.state_dict()
+        if any(state.get(key) != mine[key] for key in ("format", "recipe", "seeds")):
+            raise ValueError("another trial, or another version of automl_opt, wrote it")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,17 +19,40 @@ from automl_opt.core.errors import ParamError, TaskError, did_you_mean
 from automl_opt.core.params import Float, Int, OneOf, Param, overridden
 from automl_opt.core.spec import StudySpec
 
+
+def _alike(function: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """*function*, without the broadcasting that makes ``[n, 1]`` minus ``[n]`` an ``[n, n]``."""
+
+    def checked(outputs: Tensor, targets: Tensor) -> Tensor:
+        if outputs.shape != targets.shape:
+            raise _misfit(outputs, targets)
+        return function(outputs, targets)
+
+    return checked
+
+
+def _misfit(outputs: Tensor, targets: Tensor) -> TaskError:
+    return TaskError(
+        f"outputs of shape {list(outputs.shape)} do not fit targets of shape "
+        f"{list(targets.shape)}; reshape one of them in the model or in the data"
+    )
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": functional.cross_entropy,
     "nll": functional.nll_loss,
-    "binary_cross_entropy_with_logits": functional.binary_cross_entropy_with_logits,
-    "mse": functional.mse_loss,
-    "l1": functional.l1_loss,
-    "huber": functional.huber_loss,
+    "binary_cross_entropy_with_logits": _alike(functional.binary_cross_entropy_with_logits),
+    "mse": _alike(functional.mse_loss),
+    "l1": _alike(functional.l1_loss),
+    "huber": _alike(functional.huber_loss),
 }
 """Losses by name, each the mean over the batch."""
 
 Direction = Literal["minimize", "maximize"]
+
+
+LIBRARIES = (Path(torch.__file__).parent, Path(__file__).parent.parent)
+"""Where an error may surface that the user's code caused: torch and this package."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +68,26 @@ class Metric:
     function: Callable[[Tensor, Tensor], Any]
     direction: Direction
 
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TaskError(f"metric {self.name!r} needs a function, not {self.function!r}")
+        if self.direction not in ("minimize", "maximize"):
+            raise TaskError(
+                f"metric {self.name!r}: direction must be 'minimize' or 'maximize', not "
+                f"{self.direction!r}"
+            )
+
 
 def _accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of right classes: argmax of ``[n, classes]``, or the sign of ``[n]`` logits."""
-    if outputs.ndim == targets.ndim:
+    """Share of right classes: argmax of ``[n, classes, …]``, or the sign of ``[n]`` logits.
+
+    Several logits with a target each are refused: of one class, or of many labels?
+    """
+    n_logits = outputs[0].numel() if len(outputs) else 0
+    if outputs.shape == targets.shape and n_logits == 1:
         return ((outputs > 0) == (targets > 0.5)).double().mean()
+    if outputs.ndim != targets.ndim + 1 or outputs.shape[1] == 1:
+        raise _misfit(outputs, targets)
     return (outputs.argmax(dim=1) == targets).double().mean()
 
 
@@ -63,9 +102,9 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("accuracy", _accuracy, "maximize"),
         Metric("error_rate", lambda o, t: 1 - _accuracy(o, t), "minimize"),
-        Metric("mse", lambda o, t: (o - t).square().mean(), "minimize"),
-        Metric("mae", lambda o, t: (o - t).abs().mean(), "minimize"),
-        Metric("r2", _r2, "maximize"),
+        Metric("mse", _alike(lambda o, t: (o - t).square().mean()), "minimize"),
+        Metric("mae", _alike(lambda o, t: (o - t).abs().mean()), "minimize"),
+        Metric("r2", _alike(_r2), "maximize"),
     )
 }
 
@@ -100,6 +139,8 @@ class Task:
             raise TaskError(f"model must be a function that makes a model, not {self.model!r}")
         if (self.data is None) == (self.train is None):
             raise TaskError("give data=…, or train=… with valid=…")
+        if self.data is not None and (self.valid is not None or self.test is not None):
+            raise TaskError("data=… is split by itself; valid=… and test=… go with train=…")
         if self.train is not None and self.valid is None:
             raise TaskError("train=… needs valid=…: a search cannot judge on training data")
         if (
@@ -121,6 +162,9 @@ class Task:
                 raise TaskError(f"no metric named {metric!r}; {did_you_mean(metric, METRICS)}")
             if not isinstance(metric, (str, Metric)):
                 raise TaskError(f"a metric is a name or a Metric, not {metric!r}")
+        names = ["loss", *(m.name for m in self.all_metrics)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise TaskError(f"metrics: {twice[0]!r} is there twice ('loss' always is)")
         for name, param in self.params.items():
             if not isinstance(param, (Float, Int, OneOf)):
                 raise TaskError(f"params[{name!r}] must be a Float, Int or OneOf, not {param!r}")
@@ -212,11 +256,17 @@ def _load_module(spec: StudySpec, place: str) -> Any:
 
 
 def where(error: BaseException) -> str:
-    """An error on one line, with the last place it passed through."""
+    """An error on one line, with the innermost place in the user's own code that it came from."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    theirs = [frame for frame in frames if not _is_library(frame.filename)]
+    places = [f" ({Path(f.filename).name}:{f.lineno})" for f in theirs or frames]
+    place = places[-1] if places else ""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}{place}"
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith("<frozen") or any(Path(file).is_relative_to(p) for p in LIBRARIES)
 
 
 def parameter_count(model: nn.Module) -> int:

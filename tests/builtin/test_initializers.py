@@ -7,7 +7,14 @@ import math
 import pytest
 import torch
 
-from automl_opt.builtin.initializers import he, orthogonal, xavier
+from automl_opt.builtin.initializers import (
+    delta_orthogonal,
+    he,
+    lecun,
+    orthogonal,
+    truncated_normal,
+    xavier,
+)
 from automl_opt.plugin.host import load_host
 
 FILLING = [c for c in load_host(allow=()).catalog.components("initializer") if c.spec.init]
@@ -23,7 +30,7 @@ def generator(seed=0):
 
 @of_filling
 @pytest.mark.parametrize("sample", range(4))
-@pytest.mark.parametrize("shape", [(7, 5), (6, 4, 3, 3), (1, 9)])
+@pytest.mark.parametrize("shape", [(7, 5), (6, 4, 3, 3), (1, 9), (3, 8, 2), (2, 2, 3, 3, 3)])
 def test_the_generator_alone_decides(initializer, sample, shape, draw):
     params = draw(initializer.spec, sample)
     init = initializer.code(initializer.spec.init)
@@ -79,6 +86,68 @@ def test_he_has_the_variance_of_its_formula(shape, fan_in, fan_out, distribution
     he.init(tensor, generator(), distribution=distribution)
 
     check_distribution(tensor, distribution, 2 / fan_in)
+
+
+@pytest.mark.parametrize("distribution", lecun.spec.params["distribution"].choices)
+@pytest.mark.parametrize(("shape", "fan_in", "fan_out"), SHAPES)
+def test_lecun_has_the_variance_of_its_formula(shape, fan_in, fan_out, distribution):
+    tensor = torch.empty(shape, dtype=torch.float64)
+
+    lecun.init(tensor, generator(), distribution=distribution)
+
+    check_distribution(tensor, distribution, 1 / fan_in)
+
+
+@pytest.mark.parametrize("std", [5e-3, 0.02, 0.5])
+@pytest.mark.parametrize(("shape", "fan_in", "fan_out"), SHAPES)
+def test_truncated_normal_ends_at_2_std_and_has_the_variance_that_the_cut_leaves(
+    shape, fan_in, fan_out, std
+):
+    tensor = torch.empty(shape, dtype=torch.float64)
+    # moments of the standard normal distribution within [-2, 2], by parts; c = 2 φ(2) / P(|x| < 2)
+    c = 2 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2))
+    variance, fourth = 1 - 2 * c, 3 * (1 - 2 * c) - 8 * c
+
+    truncated_normal.init(tensor, generator(), std=std)
+
+    relative = tensor.flatten() / std
+    assert 1.9 < relative.abs().max() <= 2
+    assert abs(relative.mean().item()) < 5 / math.sqrt(relative.numel())
+    assert variance == pytest.approx(0.7737, abs=1e-4)
+    assert relative.var().item() == pytest.approx(variance, rel=0.03)
+    assert (relative**4).mean().item() == pytest.approx(fourth, rel=0.05)
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize(
+    ("shape", "convolve"),
+    [
+        ((9, 4, 5), torch.nn.functional.conv1d),
+        ((6, 6, 3, 3), torch.nn.functional.conv2d),
+        ((8, 3, 1, 5), torch.nn.functional.conv2d),
+        ((5, 2, 3, 3, 3), torch.nn.functional.conv3d),
+    ],
+)
+def test_a_delta_orthogonal_convolution_scales_every_signal_by_its_gain(shape, convolve, gain):
+    kernel = torch.empty(shape, dtype=torch.float64)
+    signal = torch.randn(
+        1, shape[1], *(7 for _ in shape[2:]), dtype=torch.float64, generator=generator(3)
+    )
+
+    delta_orthogonal.init(kernel, generator(), gain=gain)
+
+    convolved = convolve(signal, kernel, padding="same")
+    assert convolved.norm().item() == pytest.approx(gain * signal.norm().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 9), (9, 4)])
+def test_a_delta_orthogonal_matrix_is_an_orthogonal_one(shape):
+    delta, plain = (torch.empty(shape, dtype=torch.float64) for _ in range(2))
+
+    delta_orthogonal.init(delta, generator(), gain=1.5)
+    orthogonal.init(plain, generator(), gain=1.5)
+
+    assert torch.equal(delta, plain)
 
 
 @pytest.mark.parametrize("gain", [0.5, 1.0, 2.0])

@@ -1,19 +1,35 @@
-"""Every rule against torch.optim in float64, and what lets one formula train K recipes at once."""
+"""Every rule against torch.optim or its paper in float64, and what lets it train K at once."""
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
+from automl_opt.core.recipe import Part
 from automl_opt.plugin.host import load_host
+from automl_opt.training.build import TorchBuilder
 
-OPTIMIZERS = load_host(allow=()).catalog.components("optimizer")
+from . import references
+
+CATALOG = load_host(allow=()).catalog
+OPTIMIZERS = CATALOG.components("optimizer")
 RULES = [c for c in OPTIMIZERS if c.spec.rule is not None]
 WITH_TWIN = [c for c in RULES if c.spec.twin is not None]
 WITH_COEFFICIENTS = [c for c in RULES if c.spec.rule.coefficients is not None]
 ELEMENTWISE = [c for c in RULES if c.spec.rule.elementwise]
+REFERENCES = {
+    "builtin.adan": references.adan,
+    "builtin.ftrl": references.ftrl,
+    "builtin.lamb": references.lamb,
+    "builtin.lars": references.lars,
+    "builtin.lion": references.lion,
+    "builtin.muon": references.muon,
+}
+WITH_REFERENCE = [c for c in RULES if c.id in REFERENCES]
 
 STEPS = 200
 SCHEDULES = {
@@ -124,6 +140,36 @@ def test_a_rule_ends_where_its_torch_twin_ends(optimizer, sample, schedule, draw
         assert (mine - their.detach()).abs().max() <= 1e-12
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("sample", range(5))
+@pytest.mark.parametrize("optimizer", WITH_REFERENCE, ids=lambda c: c.id)
+def test_a_rule_ends_where_its_paper_says(optimizer, sample, schedule, draw):
+    """The reference replays the gradients at our weights, so that chaos cannot enlarge rounding."""
+    params = draw(optimizer.spec, sample)
+    problem = NoisyNetwork()
+    begin = ours = some_tensors()
+    states = start(optimizer, ours)
+
+    steps = []
+    for t in range(1, STEPS + 1):
+        lr = params["lr"] * SCHEDULES[schedule](t - 1)
+        grads = problem.grads(ours)
+        steps.append((lr, grads))
+        ours, states = one_step(optimizer, t, {**params, "lr": lr}, ours, grads, states)
+
+    others = {name: value for name, value in params.items() if name != "lr"}
+    for i, mine in enumerate(ours):
+        replay = [(lr, grads[i].numpy()) for lr, grads in steps]
+        theirs = REFERENCES[optimizer.id](begin[i].numpy(), replay, **others)
+        assert mine.isfinite().all()
+        assert (mine - torch.as_tensor(theirs)).abs().max() <= 1e-12
+
+
+@of_rules
+def test_a_rule_is_held_against_something_independent(optimizer):
+    assert optimizer.spec.twin is not None or optimizer.id in REFERENCES
+
+
 @of_rules
 def test_a_rule_moves_the_weights_down_the_slope(optimizer, draw):
     params = draw(optimizer.spec, 0)
@@ -192,13 +238,27 @@ def test_an_update_keeps_shapes_dtypes_and_state_names(optimizer, dtype, draw):
 
 
 @of_rules
-def test_a_gradient_of_zero_from_the_start_makes_no_nan(optimizer, draw):
-    tensors = some_tensors()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_gradient_of_zero_from_the_start_makes_no_nan(optimizer, dtype, draw):
+    tensors = some_tensors(dtype=dtype)
     zeros = [[torch.zeros_like(tensor) for tensor in tensors]] * 3
 
     after = run(optimizer, draw(optimizer.spec, 0), tensors, zeros)
 
     assert all(tensor.isfinite().all() for tensor in after)
+
+
+@of_rules
+@pytest.mark.parametrize("gradient", [1.0, 0.0])
+def test_weights_of_zero_move_where_there_is_a_gradient(optimizer, gradient, draw):
+    tensors = [torch.zeros_like(tensor) for tensor in some_tensors()]
+    grads = [[torch.full_like(tensor, gradient) for tensor in tensors]] * 3
+
+    after = run(optimizer, draw(optimizer.spec, 0), tensors, grads)
+
+    for tensor in after:
+        assert tensor.isfinite().all()
+        assert ((tensor < 0) == (gradient > 0)).all()
 
 
 @pytest.mark.parametrize("optimizer", WITH_COEFFICIENTS, ids=lambda c: c.id)
@@ -227,37 +287,91 @@ def test_an_elementwise_rule_treats_joined_tensors_like_separate_ones(optimizer,
     torch.testing.assert_close(joined[0], flat(apart), rtol=1e-13, atol=1e-13)
 
 
+@of_rules
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=str
+)
+def test_k_recipes_under_vmap_end_where_k_single_runs_end(optimizer, dtype, tolerance, draw):
+    recipes, tensors, grads = k_problems(optimizer, dtype, draw)
+    alone = [run(optimizer, *each) for each in zip(recipes, tensors, grads, strict=True)]
+
+    stacks = [torch.stack(of_k) for of_k in zip(*tensors, strict=True)]
+    states = [
+        {name: torch.stack([state[name] for state in of_k]) for name in of_k[0]}
+        for of_k in zip(*(start(optimizer, each) for each in tensors), strict=True)
+    ]
+    update = optimizer.code(optimizer.spec.rule.update)
+    together = torch.vmap(lambda p, g, s, n: update(p, g, s, **n))
+    for t in range(1, len(grads[0]) + 1):
+        columns = stacked_numbers(optimizer, t, recipes, dtype)
+        now = [torch.stack(of_k) for of_k in zip(*(each[t - 1] for each in grads), strict=True)]
+        pairs = [together(*each, columns) for each in zip(stacks, now, states, strict=True)]
+        stacks, states = [stack for stack, _ in pairs], [state for _, state in pairs]
+
+    for stack, of_k in zip(stacks, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(stack, torch.stack(of_k), rtol=tolerance, atol=tolerance)
+
+
 @pytest.mark.parametrize("optimizer", ELEMENTWISE, ids=lambda c: c.id)
-@pytest.mark.parametrize("way", ["broadcast", "vmap"])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)], ids=str
 )
-def test_k_recipes_together_end_where_k_single_runs_end(optimizer, way, dtype, tolerance, draw):
-    recipes = [draw(optimizer.spec, sample) for sample in range(4)]
-    tensors = [flat(some_tensors(seed, dtype)) for seed in range(4)]
-    grads = [[[flat(step)] for step in some_grads(30, seed, dtype)] for seed in range(4)]
-
+def test_k_recipes_broadcast_end_where_k_single_runs_end(optimizer, dtype, tolerance, draw):
+    recipes, tensors, grads = k_problems(optimizer, dtype, draw)
+    tensors = [flat(each) for each in tensors]
+    grads = [[[flat(step)] for step in each] for each in grads]
     alone = [
         run(optimizer, *each)[0]
         for each in zip(recipes, [[t] for t in tensors], grads, strict=True)
     ]
+
     stack = torch.stack(tensors)
     state = start(optimizer, [stack])[0]
     update = optimizer.code(optimizer.spec.rule.update)
-    for t in range(1, 31):
-        given = [numbers(optimizer, t, params) for params in recipes]
-        columns = {
-            key: torch.tensor([each[key] for each in given], dtype=dtype) for key in given[0]
-        }
+    for t in range(1, len(grads[0]) + 1):
+        columns = stacked_numbers(optimizer, t, recipes, dtype)
+        columns = {key: column[:, None] for key, column in columns.items()}
         now = torch.stack([of_recipe[t - 1][0] for of_recipe in grads])
-        if way == "vmap":
-            together = torch.vmap(lambda p, g, s, n: update(p, g, s, **n))
-            stack, state = together(stack, now, state, columns)
-        else:
-            columns = {key: column[:, None] for key, column in columns.items()}
-            stack, state = update(stack, now, state, **columns)
+        stack, state = update(stack, now, state, **columns)
 
     torch.testing.assert_close(stack, torch.stack(alone), rtol=tolerance, atol=tolerance)
+
+
+@of_rules
+def test_a_rule_at_its_defaults_learns_digits(optimizer, draw):
+    torch.manual_seed(0)
+    x, y = digits()
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    part = Part(optimizer.id, draw(optimizer.spec, 0), optimizer.spec.version)
+    trained = TorchBuilder(CATALOG).optimizer(part, model.parameters())
+
+    losses = []
+    for _ in range(150):
+        trained.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        trained.step()
+        losses.append(loss.item())
+
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@functools.cache
+def digits():
+    images, labels = load_digits(return_X_y=True)
+    return torch.tensor(images[:200] / 16), torch.tensor(labels[:200])
+
+
+def k_problems(optimizer, dtype, draw, k=4, steps=30):
+    """The recipes, weights and gradients of *k* trainings."""
+    recipes = [draw(optimizer.spec, sample) for sample in range(k)]
+    tensors = [some_tensors(seed, dtype) for seed in range(k)]
+    return recipes, tensors, [some_grads(steps, seed, dtype) for seed in range(k)]
+
+
+def stacked_numbers(optimizer, t, recipes, dtype):
+    given = [numbers(optimizer, t, params) for params in recipes]
+    return {key: torch.tensor([each[key] for each in given], dtype=dtype) for key in given[0]}
 
 
 def flat(tensors):

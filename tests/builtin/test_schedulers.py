@@ -10,9 +10,15 @@ import torch
 
 from automl_opt.builtin.schedulers import (
     cosine,
+    cyclic,
     exponential,
+    inverse_sqrt,
     linear_warmup,
+    multistep,
+    one_cycle,
+    polynomial,
     warm_restarts,
+    wsd,
 )
 from automl_opt.builtin.schedulers import (
     step as step_decay,
@@ -78,6 +84,16 @@ def test_a_factor_is_a_finite_float_of_at_least_0(scheduler, total, sample, draw
 
 
 @of_tabled
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("sample", range(5))
+def test_the_learning_rate_is_the_highest_that_a_schedule_comes_to(scheduler, total, sample, draw):
+    params = draw(scheduler.spec, sample)
+    factor = scheduler.code(scheduler.spec.factor)
+
+    assert max(factor(step, total, **params) for step in range(total)) <= 1 + 1e-15
+
+
+@of_tabled
 @pytest.mark.parametrize("sample", range(3))
 def test_a_run_of_one_step_trains(scheduler, sample, draw):
     factor = scheduler.code(scheduler.spec.factor)
@@ -109,10 +125,126 @@ def test_a_schedule_keeps_its_shape_when_the_run_is_ten_times_as_long(scheduler,
     assert means[0] == pytest.approx(means[1], abs=0.01)
 
 
+@pytest.mark.parametrize(
+    "schedule", [step_decay, multistep, exponential, polynomial, cosine], ids=lambda s: s.spec.name
+)
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("sample", range(5))
+def test_a_decay_starts_at_the_full_rate_and_never_rises(schedule, total, sample, draw):
+    params = draw(schedule.spec, sample)
+
+    factors = [schedule.factor(step, total, **params) for step in range(total + 3)]
+
+    assert factors[0] == 1
+    assert factors == sorted(factors, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "schedule", [linear_warmup, inverse_sqrt, one_cycle, wsd], ids=lambda s: s.spec.name
+)
+@pytest.mark.parametrize("total", [7, 100, 1000])
+@pytest.mark.parametrize("sample", range(5))
+def test_a_warmup_climbs_to_the_full_rate_and_never_again(schedule, total, sample, draw):
+    params = draw(schedule.spec, sample)
+
+    factors = [schedule.factor(step, total, **params) for step in range(total + 3)]
+
+    peak = factors.index(max(factors))
+    assert factors[peak] == pytest.approx(1, rel=1e-15)
+    assert factors[:peak] == sorted(factors[:peak])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+
+
 def test_step_drops_at_every_third_of_a_run_of_nine():
     factors = [step_decay.factor(step, 9, fraction=1 / 3, gamma=0.1) for step in range(9)]
 
     assert factors == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01], rel=1e-15)
+
+
+def test_multistep_drops_at_half_and_three_quarters_of_a_run_of_eight():
+    factors = [multistep.factor(step, 8, first=0.5, second=0.75, gamma=0.1) for step in range(8)]
+
+    assert factors == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01], rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("power", "expected"),
+    [(1.0, [1, 0.75, 0.5, 0.25, 0, 0]), (2.0, [1, 0.5625, 0.25, 0.0625, 0, 0])],
+)
+def test_polynomial_is_a_power_of_what_is_left_and_0_past_the_end(power, expected):
+    assert [polynomial.factor(step, 4, power=power) for step in range(6)] == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "final", "expected"),
+    [
+        ("triangular", {}, [0.2, 0.6, 1, 0.6, 0.2, 0.6, 1, 0.6]),
+        ("triangular2", {}, [0.2, 0.6, 1, 0.6, 0.2, 0.4, 0.6, 0.4]),
+        # the height falls by half at every one of the eight steps
+        ("exp_range", {"final": 2.0**-8}, [0.2, 0.4, 0.4, 0.25, 0.2, 0.2125, 0.2125, 0.203125]),
+    ],
+)
+def test_cyclic_climbs_from_its_base_and_back_twice(mode, final, expected):
+    factors = [cyclic.factor(s, 8, cycles=2, base=0.2, mode=mode, **final) for s in range(8)]
+
+    assert factors == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("mode", cyclic.spec.params["mode"].choices)
+@pytest.mark.parametrize("cycles", [2, 3, 8])
+@pytest.mark.parametrize("total", [100, 1000])
+def test_cyclic_has_the_cycles_it_is_asked_for_and_ends_at_its_base(mode, cycles, total):
+    factors = [
+        cyclic.factor(step, total, cycles=cycles, base=0.1, mode=mode, final=0.5)
+        for step in range(total + 1)
+    ]
+
+    peaks = [s for s in range(1, total) if factors[s - 1] <= factors[s] > factors[s + 1]]
+    assert len(peaks) == cycles
+    assert factors[total] == pytest.approx(0.1, abs=1e-12)
+
+
+def test_one_cycle_climbs_in_its_fraction_and_falls_far_below_its_start():
+    numbers = {"warmup": 0.4, "div": 5.0, "final_div": 20.0, "shape": "linear"}
+
+    factors = [one_cycle.factor(step, 5, **numbers) for step in range(8)]
+
+    assert factors == pytest.approx([0.2, 0.6, 1, 0.67, 0.34, 0.01, 0.01, 0.01], rel=1e-14)
+
+
+def test_one_cycle_is_half_way_down_its_cosine_where_the_line_is():
+    line, cosine_ = (
+        [one_cycle.factor(s, 6, warmup=1 / 3, div=25.0, final_div=4.0, shape=shape) for s in (1, 4)]
+        for shape in ("linear", "cosine")
+    )
+
+    assert line == pytest.approx(cosine_, rel=1e-15)
+    assert line == pytest.approx([0.52, 0.505], rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("shape", "decay"),
+    [("linear", [1, 0.75, 0.5, 0.25]), ("1-sqrt", [1, 0.5, 1 - 0.5**0.5, 1 - 0.75**0.5])],
+)
+def test_wsd_warms_up_stays_and_decays(shape, decay):
+    factors = [wsd.factor(s, 10, warmup=0.4, decay=0.4, shape=shape) for s in range(12)]
+
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, *decay, 0, 0], rel=1e-15)
+
+
+@pytest.mark.parametrize("shape", wsd.spec.params["shape"].choices)
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("sample", range(5))
+def test_wsd_loses_no_step_to_a_rate_of_0(shape, total, sample, draw):
+    params = draw(wsd.spec, sample) | {"shape": shape}
+
+    assert all(wsd.factor(step, total, **params) > 0 for step in range(total))
+
+
+def test_inverse_sqrt_halves_when_the_time_of_its_warmup_has_passed_four_times():
+    factors = [inverse_sqrt.factor(step, 40, warmup=0.1) for step in (0, 1, 3, 15, 35)]
+
+    assert factors == pytest.approx([1 / 4, 1 / 2, 1, 1 / 2, 1 / 3], rel=1e-15)
 
 
 def test_linear_warmup_is_over_after_its_fraction_of_the_run():

@@ -62,9 +62,9 @@ def test_the_first_two_ways_in_run_as_written(position, tmp_path):
 
 
 def test_the_plugin_of_the_readme_is_found_shown_and_trained(tmp_path):
-    (tmp_path / "automl_opt_lion.py").write_text(blocks(README, "python")[2])
+    (tmp_path / "automl_opt_signum.py").write_text(blocks(README, "python")[2])
     project = tomllib.loads(blocks(README, "toml")[0])["project"]
-    metadata = tmp_path / "automl_opt_lion-1.0.dist-info"
+    metadata = tmp_path / "automl_opt_signum-1.0.dist-info"
     metadata.mkdir()
     metadata.joinpath("METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
@@ -75,14 +75,14 @@ def test_the_plugin_of_the_readme_is_found_shown_and_trained(tmp_path):
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     command = (
         "automl-opt run studies/digits --trials 1 --set training.epochs=2 "
-        '--set space.optimizer=["lion"] --json'
+        '--set space.optimizer=["signum"] --json'
     )
 
-    shown = run(automl_opt("automl-opt plugins show lion"), tmp_path, PYTHONPATH=str(tmp_path))
+    shown = run(automl_opt("automl-opt plugins show signum"), tmp_path, PYTHONPATH=str(tmp_path))
     ranking = run(automl_opt(command), tmp_path, PYTHONPATH=str(tmp_path))
 
-    assert "acme.lion" in shown
-    assert '"arm": "acme.lion"' in ranking
+    assert "acme.signum" in shown
+    assert '"arm": "acme.signum"' in ranking
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import warnings
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
+import automl_opt
 from automl_opt.core.errors import UnknownComponent
 from automl_opt.plugin.host import ALLOW_LIST, load_host
 
@@ -341,3 +344,45 @@ def test_a_plugin_that_pip_installs_is_found_without_further_ado(tmp_path, fixtu
     )
 
     assert list_plugins({**os.environ, "PYTHONPATH": str(target)}) == SEEN
+
+
+HOST = load_host(allow=())
+
+
+@pytest.mark.parametrize(
+    "component", HOST.catalog.components(), ids=lambda component: f"{component.kind} {component.id}"
+)
+def test_the_source_of_a_built_in_component_is_its_own_file(component):
+    folder = "strategies" if component.kind == "strategy" else f"{component.kind}s"
+    file = Path(automl_opt.__file__).parent / "builtin" / folder / f"{component.spec.name}.py"
+
+    assert component.source_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_the_source_of_a_component_is_the_file_of_its_code_or_else_of_its_plugin(installed):
+    package = installed.folder / "acme_rules"
+    package.mkdir()
+    (package / "lazy.py").write_text("def init(tensor, generator): ...\n")
+    (package / "own.py").write_text("def factor(step, total): return 1.0\n")
+    (package / "__init__.py").write_text(
+        "from automl_opt.api import *\n"
+        "from acme_rules import own\n"
+        "@hookimpl\n"
+        "def automl_opt_optimizers():\n"
+        "    return [OptimizerSpec(name='other', torch='torch.optim:SGD')]\n"
+        "@hookimpl\n"
+        "def automl_opt_initializers():\n"
+        "    return [InitializerSpec(name='lazy', init='acme_rules.lazy:init')]\n"
+        "@hookimpl\n"
+        "def automl_opt_schedulers():\n"
+        "    return [SchedulerSpec(name='own', factor=own.factor)]\n"
+    )
+
+    host = load_host([EntryPoint("acme", "acme_rules", "automl_opt")])
+
+    sources = {c.spec.name: c.source_sha256 for c in host.catalog.components()}
+    assert sources == {
+        name: hashlib.sha256((package / file).read_bytes()).hexdigest()
+        for name, file in [("other", "__init__.py"), ("lazy", "lazy.py"), ("own", "own.py")]
+    }
+    assert "acme_rules.lazy" not in sys.modules

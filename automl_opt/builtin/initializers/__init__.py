@@ -5,8 +5,11 @@ from __future__ import annotations
 from automl_opt.api import InitializerSpec
 from automl_opt.builtin.initializers import (
     default,
+    delta_orthogonal,
     he,
+    lecun,
     orthogonal,
+    truncated_normal,
     xavier,
 )
 
@@ -14,5 +17,8 @@ SPECS: tuple[InitializerSpec, ...] = (
     default.spec,
     xavier.spec,
     he.spec,
+    lecun.spec,
+    truncated_normal.spec,
     orthogonal.spec,
+    delta_orthogonal.spec,
 )

@@ -1,0 +1,79 @@
+"""What needs no training, no search and no database starts without their libraries."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from .shell import STUDY, command, write_study
+
+PROGRAM = """
+import sys
+
+from automl_opt.cli.main import main
+
+try:
+    main(sys.argv[1:])
+finally:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+TORCH = {"torch", "numpy", "sklearn"}
+SQL = {"sqlalchemy", "alembic"}
+HEAVY = {"optuna", *TORCH, *SQL}
+
+
+def imported(*arguments: str, folder) -> set[str]:
+    done = command([sys.executable, "-c", PROGRAM, *arguments], folder)
+    modules = set(done.err.splitlines()[-1].split())
+    assert "click" in modules, done.err
+    return modules
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--help",),
+        ("--version",),
+        ("run", "--help"),
+        ("status", "--help"),
+        ("report", "--help"),
+        ("db", "--help"),
+        ("plugins", "list"),
+        ("plugins", "list", "--json"),
+        ("plugins", "show", "adamw"),
+        ("plugins", "show", "tpe"),
+    ],
+    ids=" ".join,
+)
+def test_no_heavy_library_is_imported_by(arguments, tmp_path):
+    assert imported(*arguments, folder=tmp_path) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("epochs = 2", "epochs = 0"), ('"adamw"', '"adamv"'), ('"random"', '"randon"')],
+    ids=["key", "component", "strategy"],
+)
+def test_a_study_file_is_checked_before_any_heavy_library_is_imported(wrong, tmp_path):
+    write_study(tmp_path, STUDY.replace(*wrong))
+
+    assert imported("run", ".", folder=tmp_path) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report", "."),
+        ("status", "."),
+        ("db", "check", "--storage", "sqlite:///automl_opt.db"),
+        ("run", ".", "--storage", "sqlite:///no/where.db"),
+    ],
+    ids=" ".join,
+)
+def test_what_only_reads_a_database_imports_neither_torch_nor_optuna(arguments, finished):
+    modules = imported(*arguments, folder=finished)
+
+    assert "sqlalchemy" in modules
+    assert modules & {"optuna", "alembic", *TORCH} == set()

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from automl_opt.core.errors import StoreError
+from automl_opt.core.result import Status
+from automl_opt.store import Store
+from automl_opt.store.models import trial_run
+from automl_opt.study.claim import claimed, folder_of
+
+from .examples import NAME, rows_of, run, write_study
+
+ALIVE = f"{socket.gethostname()}:{os.getppid()}"
+FEW = "search.trials=1"
+
+
+@pytest.fixture
+def url(tmp_path) -> str:
+    return f"sqlite:///{tmp_path}/study.db"
+
+
+@pytest.fixture
+def left(tmp_path, url, host):
+    """``left(worker, lease)``: a study whose last trial looks as if *worker* were training it."""
+    study = write_study(tmp_path / "study")
+    run(study, url, FEW, host=host)
+
+    def leave(worker, lease):
+        with Store.open(url) as store, store.engine.begin() as connection:
+            changes = {
+                "state": Status.RUNNING.value,
+                "worker": worker,
+                "lease_until": datetime.now(UTC) + lease,
+            }
+            last = trial_run.c.run_id == rows_of(url)[-1].run_id
+            connection.execute(update(trial_run).where(last).values(changes))
+        return study
+
+    return leave
+
+
+def test_a_study_is_claimed_once_at_a_time(url):
+    with Store.open(url) as store:
+        with (
+            claimed(NAME, store),
+            pytest.raises(StoreError, match=rf"run by process {os.getpid()} on .* Stop that one"),
+            claimed(NAME, store),
+        ):
+            raise AssertionError
+        with claimed(NAME, store):
+            pass
+
+
+def test_different_studies_of_one_database_may_run_at_once(url):
+    with Store.open(url) as store, claimed("one", store), claimed("one.lock", store):
+        pass
+
+
+def test_a_claim_leaves_nothing_behind_but_checkpoints(url):
+    with Store.open(url) as store:
+        with claimed(NAME, store):
+            assert folder_of(NAME, store).is_dir()
+        assert not store.folder.exists()
+
+        with claimed(NAME, store):
+            (folder_of(NAME, store) / "sgd-0-1.pt").touch()
+        assert [file.name for file in folder_of(NAME, store).iterdir()] == ["sgd-0-1.pt"]
+
+
+def test_a_process_that_was_given_the_number_of_a_killed_run_is_in_nobodys_way(left, url, host):
+    study = left(ALIVE, timedelta(minutes=9))
+
+    assert run(study, url, FEW, host=host).stopped is None
+
+
+def test_a_run_on_another_machine_is_waited_for_until_its_lease_ends(left, url, host):
+    study = left("elsewhere:7", timedelta(minutes=9))
+    with pytest.raises(StoreError, match=r"run by process 7 on elsewhere.*its claim ends"):
+        run(study, url, FEW, host=host)
+
+    left("elsewhere:7", timedelta(minutes=-1))
+    assert run(study, url, FEW, host=host).stopped is None
+
+
+def test_databases_in_memory_share_no_folder_with_databases_in_files(url):
+    with Store.open(url) as file, Store.open("sqlite://") as memory:
+        assert folder_of(NAME, file) == file.folder / NAME
+        assert folder_of(NAME, memory) not in (memory.folder / NAME, folder_of(NAME, file))
