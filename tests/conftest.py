@@ -7,9 +7,10 @@ import os
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import Distribution, EntryPoint, distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,9 @@ from automl_opt.plugin.catalog import OURS, Catalog
 from automl_opt.plugin.host import ALLOW_LIST, Host, load_host
 
 FIXTURES = Path(__file__).parent / "plugins"
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"  # small problems on every core at once: more threads only wait
 
 
 class Distributions:
@@ -54,9 +58,9 @@ class Distributions:
         found = [Distribution.at(info) for info in sorted(self.folder.glob("*.dist-info"))]
         return [entry for dist in found for entry in dist.entry_points if entry.group == PROJECT]
 
-    def host(self, *, ours: bool = False, allow: Iterable[str] | None = None) -> Host:
+    def host(self, *, ours: bool = False, **options: Any) -> Host:
         """A host of these plugins, with what ships with automl-opt only if asked for."""
-        return load_host([*(our_entry_points() if ours else []), *self.entry_points()], allow=allow)
+        return load_host([*(our_entry_points() if ours else []), *self.entry_points()], **options)
 
     def environment(self) -> dict[str, str]:
         """Environment variables with which a subprocess sees our own plugins and these."""
@@ -84,6 +88,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distr
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(str(folder)):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def distributions() -> type[Distributions]:
+    """For a folder that outlives a test: ``distributions(folder).write(…).environment()``."""
+    return Distributions
 
 
 @pytest.fixture(scope="session")

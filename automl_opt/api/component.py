@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
 from automl_opt.core.errors import PluginError
-from automl_opt.core.params import Float, Int, OneOf, Param
+from automl_opt.core.params import Float, Int, OneOf, Param, Value
 
 Code: TypeAlias = Callable[..., Any] | str
 """A function, or ``"package.module:name"``: resolved on first use, so that listing stays light."""
@@ -25,6 +25,10 @@ class ComponentSpec:
         summary: one line for a list: what it does.
         paper: where the formula comes from.
         version: rises when the maths or a range changes: no formula changes under an old version.
+        generalises: component name -> the values of own parameters at which this one does exactly
+            what that one does, wherever their other parameters agree; outside the range, often.
+        expected_failures: name of a check of the conformance kit -> why this component cannot
+            pass it; shown with the reason instead of failed.
     """
 
     kind: ClassVar[str]
@@ -34,9 +38,12 @@ class ComponentSpec:
     summary: str = ""
     paper: str = ""
     version: int = 1
+    generalises: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        for mapping in ("params", "generalises", "expected_failures"):
+            object.__setattr__(self, mapping, MappingProxyType(dict(getattr(self, mapping))))
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise PluginError(
                 f"{self.kind} {self.name!r}: a name is lower-case letters, digits and '_'"
@@ -65,6 +72,17 @@ class ComponentSpec:
                         f"{' or '.join(map(repr, never))}, which it never is"
                     )
             declared[key] = param
+        for other, settings in self.generalises.items():
+            for setting in settings:
+                self._need(
+                    setting in declared,
+                    f"generalises[{other!r}] sets {setting!r}, which is no parameter of it",
+                )
+        for check, reason in self.expected_failures.items():
+            self._need(
+                isinstance(reason, str) and bool(reason.strip()),
+                f"expected_failures[{check!r}] must give the reason",
+            )
 
     def _need(self, condition: bool, message: str) -> None:
         if not condition:

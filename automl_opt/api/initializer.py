@@ -16,12 +16,23 @@ class InitializerSpec(ComponentSpec):
         init: ``init(tensor, generator, **params) -> None``, in place, for every weight of two
             dimensions or more outside embeddings; ``None`` leaves what the model's own layers
             chose. Biases and norms always keep theirs.
+        fit: ``fit(model, x, **params) -> None``, once after *init*: may run the model on *x*, a
+            batch of training inputs on the model's device, and change its weights in place.
+        variance: ``variance(shape, **params) -> float``, of the values *init* fills a weight of
+            that shape with; the conformance kit measures it.
     """
 
     kind: ClassVar[str] = "initializer"
 
     init: Code | None = None
+    fit: Code | None = None
+    variance: Code | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._need(self.init is None or is_code(self.init), "init must be a function or None")
+        for name in ("init", "fit", "variance"):
+            code = getattr(self, name)
+            self._need(code is None or is_code(code), f"{name} must be a function or None")
+        self._need(
+            self.variance is None or self.init is not None, "variance is that of init, so give both"
+        )

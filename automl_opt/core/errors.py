@@ -25,6 +25,18 @@ class PluginError(AutomlOptError):
     """A plugin or one of its components does not keep the contract of :mod:`automl_opt.api`."""
 
 
+class ComponentError(PluginError):
+    """The code of one component raised, or gave what it must not.
+
+    Args:
+        kind: of the component, for example ``optimizer``.
+    """
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class TaskError(AutomlOptError):
     """A task cannot be loaded, or its model, data and loss do not fit each other."""
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from automl_opt.core.errors import ParamError, SpecError, UnknownComponent, did_you_mean
 from automl_opt.core.params import Param, Value, parse_range, to_dict
+from automl_opt.core.recipe import LR_SCALINGS
 
 KINDS = ("optimizer", "scheduler", "regularizer", "initializer")
 DEFAULT_STORAGE = "sqlite:///automl_opt.db"
@@ -38,6 +39,7 @@ class StudySpec:
         source: the study file, for messages and for the task's relative path.
         compare: the kind of component whose candidates become the arms.
         components: kind to the names that may be chosen, or ``"all"``.
+        lr_scaling: the rules that may be chosen; see :class:`automl_opt.core.recipe.Recipe`.
         overrides: ``kind -> component name -> parameter -> override`` (``"model"``: parameter ->
             override), as :func:`automl_opt.core.params.overridden` reads them.
         trials: trials an arm, failed and pruned ones counted.
@@ -54,6 +56,7 @@ class StudySpec:
     compare: str
     components: Mapping[str, tuple[str, ...] | str]
     batch_size: Param
+    lr_scaling: tuple[str, ...]
     overrides: Mapping[str, Mapping[str, Any]]
     strategy: Choice
     pruner: Choice
@@ -92,6 +95,7 @@ class StudySpec:
             "seed": self.seed,
             **{f"[space] {kind}": names for kind, names in self.components.items()},
             "[space] batch_size": to_dict(self.batch_size),
+            **({"[space] lr_scaling": self.lr_scaling} if self.lr_scaling != ("none",) else {}),
             "[ranges]": {kind: dict(ranges) for kind, ranges in self.overrides.items()},
             "[search] strategy": {"name": self.strategy.name, **self.strategy.params},
             "[search] pruner": {"name": self.pruner.name, **self.pruner.params},
@@ -162,8 +166,9 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
             }
         ),
         batch_size=space.range("batch_size", default=32, check=_positive_int),
+        lr_scaling=space.some_of("lr_scaling", LR_SCALINGS, default=("none",)),
         overrides=_overrides(top.table("ranges")),
-        strategy=search.choice("strategy", default="tpe"),
+        strategy=search.choice("strategy", default="auto"),
         pruner=search.choice("pruner", default="none"),
         trials=search.integer("trials", default=20, low=1),
         time_limit_s=search.duration("time_limit", default=None),
@@ -239,6 +244,15 @@ class _Table:
             self.fail(key, f"{value!r} is not known; {did_you_mean(value, allowed)}")
         return value
 
+    def some_of(self, key: str, allowed: Sequence[str], default: Any) -> Any:
+        found = self.names(key, default)
+        if found == "all":
+            return tuple(allowed)
+        for value in found:
+            if value not in allowed:
+                self.fail(key, f"{value!r} is not known; {did_you_mean(value, allowed)}")
+        return found
+
     def integer(self, key: str, default: Any, low: int) -> Any:
         value = self._get(key, default)
         if value is default:
@@ -268,7 +282,7 @@ class _Table:
         if isinstance(value, str):
             value = [value]
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            self.fail(key, f'must be a list of component names or "all", not {value!r}')
+            self.fail(key, f'must be a list of names or "all", not {value!r}')
         if not value and not may_be_empty:
             self.fail(key, "must name at least one component")
         twice = sorted({name for name in value if value.count(name) > 1})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from automl_opt.api import (
     ComponentSpec,
@@ -19,9 +19,17 @@ from automl_opt.api import (
     StrategySpec,
 )
 from automl_opt.api.component import Code
-from automl_opt.core.errors import UnknownComponent, did_you_mean
+from automl_opt.core.errors import (
+    ComponentError,
+    PluginError,
+    UnknownComponent,
+    did_you_mean,
+)
 from automl_opt.core.params import Value
 from automl_opt.plugin.lazy import resolve
+
+if TYPE_CHECKING:
+    from automl_opt.core.recipe import Part
 
 OURS = "automl-opt"
 """Our own distribution: its components go by their short names."""
@@ -43,17 +51,31 @@ SPEC_OF_KIND: dict[str, type[ComponentSpec]] = {
 
 @dataclass(frozen=True)
 class Component:
-    """A spec and where it came from."""
+    """A spec and where it came from.
+
+    Args:
+        module: holds the spec, or else its code.
+        code_module: where the code stands, if that is another.
+        base: what a wrapper wraps, as :meth:`Catalog.find` read it from ``sam(adamw)``.
+    """
 
     spec: ComponentSpec
     plugin: str
     distribution: str
     distribution_version: str
     module: str
+    base: Component | None = None
+    code_module: str | None = None
 
     @property
     def id(self) -> str:
+        """The component alone; what a recipe's part and its row in SQL are called."""
         return f"{self.plugin}.{self.spec.name}"
+
+    @property
+    def name(self) -> str:
+        """The ids from the outermost in: ``builtin.sam(builtin.adamw)``."""
+        return self.id if self.base is None else f"{self.id}({self.base.name})"
 
     @property
     def label(self) -> str:
@@ -61,11 +83,51 @@ class Component:
 
         It never changes when other plugins are installed, as the shortest unique name would.
         """
-        return self.spec.name if self.distribution == OURS else self.id
+        own = self.spec.name if self.distribution == OURS else self.id
+        return own if self.base is None else f"{own}({self.base.label})"
+
+    @property
+    def alone(self) -> Component:
+        """The component without what it wraps."""
+        return self if self.base is None else replace(self, base=None)
 
     @property
     def kind(self) -> str:
         return self.spec.kind
+
+    @property
+    def wraps(self) -> bool:
+        """Whether it works around another component of its kind only."""
+        return getattr(self.spec, "wrap", None) is not None
+
+    @property
+    def chain(self) -> tuple[Component, ...]:
+        """The component and what it wraps, the outermost first."""
+        return (self,) if self.base is None else (self, *self.base.chain)
+
+    def has(self, field: str) -> bool:
+        """Whether the spec of any component in the chain has *field* set."""
+        return any(bool(getattr(component.spec, field, None)) for component in self.chain)
+
+    def part(self, values: Mapping[str, Mapping[str, Value]] | None = None) -> Part:
+        """The component as a part of a recipe.
+
+        Args:
+            values: component id -> its parameters; the defaults where there is none.
+        """
+        from automl_opt.core.recipe import Part  # here, because listing plugins needs no recipe
+
+        base = None if self.base is None else self.base.part(values)
+        params = (values or {}).get(self.id, None)
+        if params is None:
+            params = self.defaults()
+        return Part(self.id, params, self.spec.version, self.kind, base=base)
+
+    @property
+    def described(self) -> str:
+        """Kind, id, version and distribution, for messages."""
+        provider = f"{self.distribution} {self.distribution_version}"
+        return f"{self.kind} {self.id} version {self.spec.version} ({provider})"
 
     def defaults(self) -> dict[str, Value]:
         """The default of every parameter that exists at the defaults."""
@@ -76,19 +138,26 @@ class Component:
         return values
 
     def code(self, value: Code) -> Callable[..., Any]:
-        """The function behind one of the spec's fields; dotted paths load here, not before."""
-        owner = f"{self.kind} {self.id} ({self.distribution} {self.distribution_version})"
-        return cast(Callable[..., Any], resolve(value, owner))
+        """The function behind one of the spec's fields; dotted paths load here, not before.
+
+        Raises:
+            ComponentError: the path leads nowhere.
+        """
+        try:
+            return cast(Callable[..., Any], resolve(value, self.described))
+        except PluginError as error:
+            raise ComponentError(str(error), self.kind) from error
 
     @cached_property
     def source_sha256(self) -> str | None:
-        """SHA-256 of the file of the component's code; ``None`` where there is none."""
-        file = _file(self.module)
-        if file is None or not file.is_file():  # built in, or inside a zip archive
-            return None
+        """SHA-256 of the component's files, its code last; ``None`` where there are none."""
+        modules = [self.module] if self.code_module is None else [self.module, self.code_module]
+        files = [_file(module) for module in modules]
+        if not all(file is not None and file.is_file() for file in files):
+            return None  # built in, or inside a zip archive
         import hashlib  # here, because listing plugins needs no hash
 
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return hashlib.sha256(b"".join(f.read_bytes() for f in files if f)).hexdigest()
 
 
 def _file(module: str) -> Path | None:
@@ -104,7 +173,7 @@ Failures: TypeAlias = Sequence[tuple[str, str]]
 
 
 class Catalog:
-    """Looks components up by id, or by short name while nobody else offers one.
+    """Looks components up by id, or by short name: what ships with us, or else the only one.
 
     Args:
         components: no two of the same kind and id.
@@ -120,15 +189,20 @@ class Catalog:
         return tuple(c for c in self._components if kind in (None, c.kind))
 
     def find(self, kind: str, name: str) -> Component:
-        """The one *kind* called *name*.
+        """The one *kind* called *name*; ``sam(adamw)`` is the one around the other.
 
         Raises:
-            UnknownComponent: there is none, or a short name has several providers.
+            UnknownComponent: there is none, or a short name has several providers and we are
+                none of them; or what stands before brackets wraps nothing.
         """
+        outer, bracket, inner = name.partition("(")
+        if bracket:
+            return self._around(kind, name, outer.strip(), inner.strip())
         of_kind = self.components(kind)
         exact = [c for c in of_kind if c.id == name]
         short = [c for c in of_kind if c.spec.name == name]
-        found = exact or short
+        # ours go by their short names: a study must not stop because a plugin was installed
+        found = exact or [c for c in short if c.distribution == OURS] or short
         if len(found) == 1:
             return found[0]
         if found:
@@ -145,20 +219,53 @@ class Catalog:
             f"no {kind} named {name!r}; {did_you_mean(name, names)}" + self.not_loaded(name)
         )
 
-    def by_id(self, kind: str, component_id: str) -> Component:
-        """The component that a recipe names in full."""
-        return self.find(kind, component_id)
+    def _around(self, kind: str, name: str, outer: str, inner: str) -> Component:
+        if not inner.endswith(")") or not inner[:-1].strip():
+            raise UnknownComponent(
+                f"{kind} {name!r} does not read as WRAPPER(COMPONENT), for example sam(adamw)"
+            )
+        wrapper, base = self.find(kind, outer), self.find(kind, inner[:-1].strip())
+        if not wrapper.wraps:
+            wrappers = [c.id for c in self.components(kind) if c.wraps]
+            raise UnknownComponent(
+                f"{kind} {name!r}: {wrapper.id} wraps nothing; {did_you_mean(outer, wrappers)}"
+            )
+        if wrapper.id in (component.id for component in base.chain):
+            raise UnknownComponent(f"{kind} {name!r}: {wrapper.id} is there twice")
+        return replace(wrapper, base=base)
+
+    def whole(self, kind: str, name: str) -> Component:
+        """:meth:`find`, for something that works by itself.
+
+        Raises:
+            UnknownComponent: also for a wrapper without what it is to wrap.
+        """
+        found = self.find(kind, name)
+        if found.chain[-1].wraps:
+            raise UnknownComponent(
+                f"{kind} {found.name} wraps another {kind}: write "
+                f"{found.spec.name}({kind.upper()}), with the other's name in the brackets"
+            )
+        return found
+
+    def candidates(self, kind: str) -> tuple[Component, ...]:
+        """Every component of *kind* that works by itself: all but the wrappers."""
+        return tuple(c for c in self.components(kind) if not c.wraps)
 
     def spec(self, component_id: str, kind: type[SpecT]) -> SpecT:
         """The spec behind an id or name, typed."""
         return cast(SpecT, self.find(kind.kind, component_id).spec)
 
     def shared_names(self) -> dict[tuple[str, str], tuple[Component, ...]]:
-        """``(kind, short name)`` of every name that more than one plugin offers."""
+        """``(kind, short name)`` of every name that several plugins offer, and we do not."""
         groups: dict[tuple[str, str], list[Component]] = {}
         for component in self._components:
             groups.setdefault((component.kind, component.spec.name), []).append(component)
-        return {key: tuple(group) for key, group in groups.items() if len(group) > 1}
+        return {
+            key: tuple(group)
+            for key, group in groups.items()
+            if len(group) > 1 and all(component.distribution != OURS for component in group)
+        }
 
     def not_loaded(self, name: str) -> str:
         """Lines on why *name* may be missing: its own plugin, or else any that did not load."""

@@ -29,6 +29,9 @@ OFFERS = {
     "automl_opt_pruners": "pruner",
 }
 
+WAYS = ("torch", "factor", "observe", "wrap")
+"""How an optimizer or a scheduler may be given, beside a rule."""
+
 HOOKS = tuple(name for name in dir(hookspecs) if name.startswith(f"{PROJECT}_"))
 
 
@@ -87,6 +90,7 @@ def load_host(
     entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
     *,
     allow: Iterable[str] | None = None,
+    because: str = f"not in the allow-list {ALLOW_LIST}",
 ) -> Host:
     """Load every allowed plugin of the entry-point group ``automl_opt``.
 
@@ -94,6 +98,7 @@ def load_host(
         entry_points: instead of those installed.
         allow: names of plugins that may load; what ships with automl-opt always may. Default: the
             comma-separated ``AUTOML_OPT_PLUGINS``, and without it everything installed.
+        because: the reason that the others are given.
     """
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=PROJECT)
@@ -105,9 +110,8 @@ def load_host(
     plugins: list[PluginInfo] = []
     for entry, name, version in described:
         if allowed is not None and name != OURS and entry.name not in allowed:
-            reason = f"not in the allow-list {ALLOW_LIST}"
             plugins.append(
-                PluginInfo(entry.name, entry.value, name, version, "not allowed", reason)
+                PluginInfo(entry.name, entry.value, name, version, "not allowed", because)
             )
             continue
         providers = [f"{n} {v}" for other, n, v in described if other.name == entry.name]
@@ -210,34 +214,44 @@ def _component(
     expected = SPEC_OF_KIND[kind]
     if not isinstance(spec, expected) or not isinstance(spec, ComponentSpec):
         raise PluginError(f"{hook} must offer {expected.__name__}, not {spec!r}")
-    return Component(spec, plugin, distribution, version, _home(spec, module))
+    home, code = _files(spec, module)
+    return Component(spec, plugin, distribution, version, home, code_module=code)
 
 
-def _home(spec: ComponentSpec, plugin: Any) -> str:
-    """The module whose file a change of the component would touch.
+def _files(spec: ComponentSpec, plugin: Any) -> tuple[str, str | None]:
+    """The modules whose files a change of the component would touch.
 
-    That is where its code stands. A path out of the plugin (``torch.optim:RAdam``) is no code of
-    its own: then, and without any, it is the module of the plugin that holds the spec.
+    The first holds the spec, the second its code where that stands in another; a spec that no
+    module holds, because a hook makes it, is told by its code alone. A path out of the plugin
+    (``torch.optim:RAdam``) is no code of its own.
     """
     own: str = getattr(plugin, "__module__", None) or plugin.__name__
-    for code in _codes(spec):
-        if not isinstance(code, str):
-            return getattr(code, "__module__", None) or own
-        module = code.partition(":")[0]
-        if module.partition(".")[0] == own.partition(".")[0]:
-            return module
-    for name in sorted(name for name in sys.modules if name.startswith(f"{own}.")):
-        held = vars(sys.modules[name]).values()
-        if any(value is spec for value in held):
-            return name
-    return own
+    code = next(filter(None, (_module_of(code, own) for code in _codes(spec))), None)
+    if code is not None and (code == own or _holds(code, spec)):
+        return code, None
+    inside = sorted(name for name in sys.modules if name.startswith(f"{own}."))
+    holder = next((name for name in inside if _holds(name, spec)), None)
+    return holder or code or own, code if holder else None
+
+
+def _holds(module: str, spec: ComponentSpec) -> bool:
+    """Whether *module* is imported and has *spec* under a name."""
+    return module in sys.modules and any(v is spec for v in vars(sys.modules[module]).values())
+
+
+def _module_of(code: Code, own: str) -> str | None:
+    """The module of the plugin that *code* stands in, if any."""
+    if not isinstance(code, str):
+        return getattr(code, "__module__", None) or own
+    module = code.partition(":")[0]
+    return module if module.partition(".")[0] == own.partition(".")[0] else None
 
 
 def _codes(spec: ComponentSpec) -> Iterator[Code]:
     """What a component computes with, the most telling first; its twin is someone else's."""
     if isinstance(spec, OptimizerSpec) and spec.rule is not None:
         yield from (spec.rule.update, spec.rule.init)
-    for name in ("torch", "factor", "observe", *HOOKS_OF_TRAINING, "init", "sampler", "pruner"):
+    for name in (*WAYS, *HOOKS_OF_TRAINING, "init", "fit", "sampler", "pruner"):
         code = getattr(spec, name, None)
         if code is not None:
             yield code

@@ -26,7 +26,10 @@ def resolve(code: Code, owner: str) -> Any:
         for name in path.split("."):
             found = getattr(found, name)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
-        raise PluginError(f"{owner}: {code!r} cannot be loaded ({_why(error)})") from error
+        raise PluginError(
+            f"{owner}: {code!r} cannot be loaded ({_why(error)}); install what it needs, or leave "
+            "it out of the study"
+        ) from error
     return found
 
 

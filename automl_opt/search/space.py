@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from automl_opt.api import OptimizerSpec
 from automl_opt.core.errors import ParamError, SpecError, did_you_mean
 from automl_opt.core.params import OneOf, Param, Suggests, Value, overridden
 from automl_opt.core.recipe import Builder, Part, Recipe
@@ -44,7 +43,8 @@ class RecipeSpace:
         arm: the name of what is fixed, for example ``adamw``.
         picks: the candidates of each kind.
         ranges: ``(kind, component id) -> parameter -> range``, overrides applied, for every
-            candidate.
+            candidate and what it wraps.
+        lr_scaling: the rules that may be chosen.
         builder: makes the recipes' parts callable.
     """
 
@@ -53,6 +53,7 @@ class RecipeSpace:
     ranges: Mapping[Key, Mapping[str, Param]]
     batch_size: Param
     accumulate: int = 1
+    lr_scaling: tuple[str, ...] = ("none",)
     model: Mapping[str, Param] = field(default_factory=dict)
     builder: Builder | None = None
 
@@ -71,7 +72,7 @@ class RecipeSpace:
         return SearchSpace(tuple(entries))
 
     def _entries(self, kind: str, pick: Pick, component: Component) -> list[Entry]:
-        prefix = kind if pick.fixed else f"{kind}.{component.label}"
+        prefix = _prefix(kind, pick, component)
         when: Condition = ()
         if not pick.fixed and len(pick.components) > 1:
             when = ((kind, (component.label,)),)
@@ -79,22 +80,27 @@ class RecipeSpace:
         if kind == "regularizer" and not pick.fixed:
             entries.append(Entry(prefix, OneOf((False, True))))
             when = ((prefix, (True,)),)
-        for name, param in self.ranges[component.kind, component.id].items():
-            hangs = when
-            if param.when:
-                hangs = (*when, (f"{prefix}.{param.when[0]}", param.when[1]))
-            entries.append(Entry(f"{prefix}.{name}", replace(param, when=None), hangs))
+        for link in reversed(component.chain):
+            stem = _stem(prefix, link)
+            for name, param in self.ranges[link.kind, link.id].items():
+                hangs = when
+                if param.when:
+                    hangs = (*when, (f"{stem}.{param.when[0]}", param.when[1]))
+                entries.append(Entry(f"{stem}.{name}", replace(param, when=None), hangs))
         return entries
 
     def _batch_size_entries(self) -> list[Entry]:
         optimizers = self.picks["optimizer"].components
-        batched = [c for c in optimizers if not _spec(c).full_batch]
+        batched = [c for c in optimizers if not c.has("full_batch")]
         if not batched:
             return []
         when: Condition = ()
         if len(batched) < len(optimizers):
             when = (("optimizer", tuple(c.label for c in batched)),)
-        return [Entry("batch_size", self.batch_size, when)]
+        entries = [Entry("batch_size", self.batch_size, when)]
+        if len(self.lr_scaling) > 1:
+            entries.append(Entry("lr_scaling", OneOf(self.lr_scaling), when))
+        return entries
 
     def suggest(self, trial: Suggests) -> Recipe:
         """A recipe with every value suggested by an Optuna *trial*."""
@@ -108,13 +114,15 @@ class RecipeSpace:
         """The recipe that *values*, named as in :attr:`space`, spell out."""
 
         def part(kind: str, component: Component) -> Part:
-            prefix = kind if self.picks[kind].fixed else f"{kind}.{component.label}"
-            params = {
-                name: values[f"{prefix}.{name}"]
-                for name in self.ranges[component.kind, component.id]
-                if f"{prefix}.{name}" in values
-            }
-            return Part(component.id, params, component.spec.version, kind)
+            prefix = _prefix(kind, self.picks[kind], component)
+            params = {}
+            for link in component.chain:
+                stem = _stem(prefix, link)
+                names = self.ranges[link.kind, link.id]
+                params[link.id] = {
+                    name: values[f"{stem}.{name}"] for name in names if f"{stem}.{name}" in values
+                }
+            return component.part(params)
 
         def chosen(kind: str) -> Component:
             components = self.picks[kind].components
@@ -132,14 +140,19 @@ class RecipeSpace:
             initializer=part("initializer", chosen("initializer")),
             batch_size=values.get("batch_size"),  # type: ignore[arg-type]
             accumulate=self.accumulate,
+            lr_scaling=str(values.get("lr_scaling", self.lr_scaling[0])),
             model={name: values[f"model.{name}"] for name in self.model},
         )
         return recipe.bound(self.builder) if self.builder else recipe
 
 
-def _spec(component: Component) -> OptimizerSpec:
-    assert isinstance(component.spec, OptimizerSpec)
-    return component.spec
+def _prefix(kind: str, pick: Pick, component: Component) -> str:
+    return kind if pick.fixed else f"{kind}.{component.label}"
+
+
+def _stem(prefix: str, link: Component) -> str:
+    """What the parameters of one *link* of a chain are named by: only wrappers add their own."""
+    return prefix if link.base is None else f"{prefix}.{link.alone.label}"
 
 
 def arms_of(
@@ -160,6 +173,7 @@ def arms_of(
         ranges=_ranges(spec, catalog, [c for cs in found.values() for c in cs]),
         batch_size=spec.batch_size,
         accumulate=spec.accumulate,
+        lr_scaling=spec.lr_scaling,
         model=model,
         builder=builder,
     )
@@ -175,25 +189,31 @@ def arms_of(
 def _candidates(spec: StudySpec, catalog: Catalog, kind: str) -> tuple[Component, ...]:
     names = spec.components[kind]
     if names == "all":
-        return catalog.components(kind)
+        return catalog.candidates(kind)
     found: dict[str, Component] = {}
     for name in names:
         with spec.blame(f"[space] {kind}"):
-            component = catalog.find(kind, name)
-        if component.id in found:
-            raise spec.error(f"[space] {kind}", f"names {component.id} twice")
-        found[component.id] = component
+            component = catalog.whole(kind, name)
+        if component.name in found:
+            raise spec.error(f"[space] {kind}", f"names {component.name} twice")
+        found[component.name] = component
     return tuple(found.values())
 
 
 def _ranges(
     spec: StudySpec, catalog: Catalog, components: Sequence[Component]
 ) -> dict[Key, dict[str, Param]]:
-    ranges = {(c.kind, c.id): dict(c.spec.params) for c in components}
+    links = [link for component in components for link in component.chain]
+    ranges = {(link.kind, link.id): dict(link.spec.params) for link in links}
     for kind in KINDS:
         for name, overrides in spec.overrides.get(kind, {}).items():
             with spec.blame(f"[ranges.{kind}] {name}"):
                 component = catalog.find(kind, name)
+            if component.base is not None:
+                parts = " and ".join(f"[ranges.{kind}.{c.alone.label}]" for c in component.chain)
+                raise spec.error(
+                    f"[ranges.{kind}] {name}", f"ranges are those of one component: write {parts}"
+                )
             declared = component.spec.params
             for key, override in overrides.items():
                 place = f"[ranges.{kind}.{name}] {key}"
@@ -220,6 +240,7 @@ def own_space(
     regularizer: str | Sequence[str] = (),
     initializer: str | Sequence[str] = "default",
     batch_size: Any = 32,
+    lr_scaling: Any = "none",
     ranges: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> RecipeSpace:
     """A space for an objective of the user's own; see :func:`automl_opt.search_space`."""
@@ -235,6 +256,7 @@ def own_space(
         "space": {
             **{k: [v] if isinstance(v, str) and v != "all" else v for k, v in given.items()},
             "batch_size": batch_size,
+            "lr_scaling": lr_scaling,
         },
         "ranges": ranges or {},
     }
@@ -251,5 +273,6 @@ def own_space(
         picks=picks,
         ranges=_ranges(spec, catalog, candidates),
         batch_size=spec.batch_size,
+        lr_scaling=spec.lr_scaling,
         builder=builder,
     )

@@ -76,6 +76,7 @@ def search_space(
     regularizer: str | Sequence[str] = (),
     initializer: str | Sequence[str] = "default",
     batch_size: Any = 32,
+    lr_scaling: str | Sequence[str] = "none",
     ranges: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> space.RecipeSpace:
     """A search space for an objective of your own: ``recipe = space.suggest(trial)``.
@@ -84,6 +85,7 @@ def search_space(
 
     Args:
         batch_size: a number, a list, or ``{"low": …, "high": …, "log": …}``.
+        lr_scaling: how the learning rate follows the batch size: ``none``, ``linear``, ``sqrt``.
         ranges: overrides as in a study file, ``{"optimizer": {"adamw": {"lr": …}}}``.
 
     Raises:
@@ -98,6 +100,7 @@ def search_space(
         regularizer=regularizer,
         initializer=initializer,
         batch_size=batch_size,
+        lr_scaling=lr_scaling,
         ranges=ranges,
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+
+from automl_opt.training.blame import Owner, form
 
 CPU_BLOCK = 2**16
 """Elements updated in one go on a CPU. Joining small tensors saves dispatches; above this size a
@@ -20,12 +22,19 @@ DEVICE_BLOCK = 2**26
 
 @dataclass(frozen=True)
 class PureRule:
-    """A :class:`automl_opt.api.Rule` whose functions are resolved."""
+    """A :class:`automl_opt.api.Rule` whose functions are resolved.
+
+    Args:
+        curvature: *update* wants an estimate of the Hessian's diagonal.
+        owner: whose rule it is, for errors.
+    """
 
     init: Callable[[Tensor], dict[str, Tensor]]
     update: Callable[..., tuple[Tensor, dict[str, Tensor]]]
     coefficients: Callable[..., dict[str, float]] | None
     elementwise: bool
+    curvature: bool = False
+    owner: Owner = field(default_factory=Owner)
 
     def numbers(self, t: int, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """What *update* gets beside its tensors at step *t*, counted from 1."""
@@ -52,6 +61,9 @@ class RuleOptimizer(torch.optim.Optimizer):
     Args:
         parameters: tensors or groups, as for any torch optimizer.
         params: the rule's parameters, ``lr`` among them; they become group options.
+
+    A rule that wants ``curvature`` needs gradients with their graph, from
+    ``loss.backward(create_graph=True)``.
     """
 
     def __init__(
@@ -64,6 +76,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         self._names = tuple(params)
         self._blocks: dict[int, list[_Block]] = {}  # by the group's index
         self._had_grad: dict[int, list[bool]] = {}
+        self._curvature: dict[Tensor, Tensor] = {}
         super().__init__(parameters, dict(params))
 
     @torch.no_grad()
@@ -72,28 +85,75 @@ class RuleOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for index, group in enumerate(self.param_groups):
-            params = {name: group[name] for name in self._names}
-            numbers: dict[int, Mapping[str, Any]] = {}  # by age, which most blocks share
-            for block in self._blocks_of(index, group["params"]):
-                block.t += 1
-                if block.t not in numbers:
-                    numbers[block.t] = self._rule.numbers(block.t, params)
-                self._update(block, numbers[block.t])
+        if self._rule.curvature and not self._curvature:
+            self.estimate_curvature()
+        try:
+            for index, group in enumerate(self.param_groups):
+                params = {name: group[name] for name in self._names}
+                numbers: dict[int, Mapping[str, Any]] = {}  # by age, which most blocks share
+                for block in self._blocks_of(index, group["params"]):
+                    block.t += 1
+                    if block.t not in numbers:
+                        numbers[block.t] = self._rule.numbers(block.t, params)
+                    self._update(block, numbers[block.t])
+        except Exception as error:  # the rule's own code
+            told = self._rule.owner.raised("the rule", error)
+            if told is error:
+                raise
+            raise told from error
+        self._curvature.clear()
         return loss
 
-    def _update(self, block: _Block, numbers: Mapping[str, Any]) -> None:
-        if not block.flat:
-            param = block.pieces[0][0]
-            new, block.state = self._rule.update(param, param.grad, block.state, **numbers)
-            param.copy_(new)
+    @torch.enable_grad()
+    def estimate_curvature(self) -> None:
+        """Estimate the Hessian's diagonal for the coming step, from gradients as they are now.
+
+        For a loop that changes gradients between backward and step; :meth:`step` does it itself
+        where nobody did. ``z * Hz`` with one *z* of random signs (Hutchinson 1989), drawn from
+        torch's global generator; its mean over *z* is the diagonal.
+
+        Raises:
+            RuntimeError: no gradient has its graph.
+        """
+        if not self._rule.curvature:
             return
+        params = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        bent = [p for p in params if p.grad.requires_grad]  # the others' gradients are constant
+        if params and not bent:
+            raise RuntimeError(
+                "this optimizer differentiates the gradients again: call "
+                "loss.backward(create_graph=True), and zero_grad() after the step"
+            )
+        signs = [torch.randint_like(p, 2) * 2 - 1 for p in bent]
+        products = torch.autograd.grad(
+            [p.grad for p in bent], bent, signs, retain_graph=True, materialize_grads=True
+        )
+        self._curvature = {p: torch.zeros_like(p) for p in params}
+        for p, sign, product in zip(bent, signs, products, strict=True):
+            self._curvature[p] = sign * product.detach()
+
+    def _update(self, block: _Block, numbers: Mapping[str, Any]) -> None:
         values = [_cut(param, a, b) for param, a, b in block.pieces]
         grads = [_cut(param.grad, a, b) for param, a, b in block.pieces]
-        new, block.state = self._rule.update(
-            _flatten_dense_tensors(values), _flatten_dense_tensors(grads), block.state, **numbers
-        )
-        torch._foreach_copy_(values, _unflatten_dense_tensors(new, values))
+        value, grad = _as_one(block, values), _as_one(block, grads)
+        if self._rule.curvature:
+            bent = [_cut(self._curvature[param], a, b) for param, a, b in block.pieces]
+            numbers = {**numbers, "curvature": _as_one(block, bent)}
+            grad = grad.detach()  # of its graph
+        given = self._rule.update(value, grad, block.state, **numbers)
+        if type(given) is not tuple or len(given) != 2:
+            raise self._rule.owner.wrong(f"update gave {form(given)}; it must give (param, state)")
+        new, state = given
+        if not isinstance(new, Tensor) or new.shape != value.shape or new.dtype != value.dtype:
+            raise self._rule.owner.wrong(
+                f"update gave {form(new)} for a parameter of {form(value)}; shape and dtype must "
+                "stay"
+            )
+        block.state = state
+        if block.flat:
+            torch._foreach_copy_(values, _unflatten_dense_tensors(new, values))
+        else:
+            values[0].copy_(new)
 
     def _blocks_of(self, index: int, parameters: list[Tensor]) -> list[_Block]:
         """The group's blocks; made anew when other parameters have gradients than last time."""
@@ -109,7 +169,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         joined: dict[tuple[Any, ...], tuple[list[tuple[Tensor, int, int]], list[dict[str, Any]]]]
         joined = {}
         for param in parameters:
-            state = dict(self.state.get(param) or {"step": 0, **self._rule.init(param)})
+            state = dict(self.state.get(param) or self._first_state(param))
             t = int(state.pop("step"))
             limit = CPU_BLOCK if param.device.type == "cpu" else DEVICE_BLOCK
             flat = (
@@ -131,6 +191,15 @@ class RuleOptimizer(torch.optim.Optimizer):
                 joined[key] = ([*pieces, (param, a, b)], [*states, piece])
         blocks += [_joined(pieces, states, key[2]) for key, (pieces, states) in joined.items()]
         return blocks
+
+    def _first_state(self, param: Tensor) -> dict[str, Any]:
+        state = self._rule.init(param)
+        if "step" in state:
+            raise self._rule.owner.wrong(
+                "init gave a state named 'step', which is where the steps are counted already; "
+                "give it another name, or use the t of coefficients"
+            )
+        return {"step": 0, **state}
 
     def _gather(self) -> None:
         """Write every block's state back to ``self.state``, tensor by tensor."""
@@ -173,12 +242,17 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         """For ``copy.deepcopy`` and ``pickle``; torch's own forgets what subclasses add."""
         self._gather()
-        own = {"_rule": self._rule, "_names": self._names, "_blocks": {}, "_had_grad": {}}
+        own = {"_rule": self._rule, "_names": self._names}
+        own |= {"_blocks": {}, "_had_grad": {}, "_curvature": {}}
         return {**super().__getstate__(), **own}
 
 
 def _cut(tensor: Tensor, start: int, stop: int) -> Tensor:
     return tensor if stop - start == tensor.numel() else tensor.reshape(-1)[start:stop]
+
+
+def _as_one(block: _Block, cuts: list[Tensor]) -> Tensor:
+    return _flatten_dense_tensors(cuts) if block.flat else cuts[0]
 
 
 def _joined(pieces: list[tuple[Tensor, int, int]], states: list[dict[str, Any]], t: int) -> _Block:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from automl_opt.api import RegularizerSpec
-from automl_opt.core.errors import AutomlOptError
+from automl_opt.core.errors import AutomlOptError, ComponentError
 from automl_opt.core.recipe import Part, Recipe
 from automl_opt.core.result import Trial
 from automl_opt.core.seeds import Seeds
@@ -55,16 +55,18 @@ def check(task: Task, spec: StudySpec, setup: Setup, builder: TorchBuilder, prob
                 f"{component.id} is made for loss {' or '.join(needs)}, and the task's loss is "
                 f"{task.loss_name or 'a function of its own'}",
             )
-        with _blaming(spec, "[space] regularizer", component.id):
+        with _blaming(spec, "[space] regularizer", component.name):
             tried(replace(probe, regularizers=(part,)))
     for component, part in _candidates(spec, builder, "optimizer"):
-        with _blaming(spec, "[space] optimizer", component.id):
-            builder.optimizer(part, live.parameters)
+        with _blaming(spec, "[space] optimizer", component.name):
+            tried(replace(probe, optimizer=part))
     for component, part in _candidates(spec, builder, "scheduler"):
-        with _blaming(spec, "[space] scheduler", component.id):
-            builder.schedule(part)
+        with _blaming(spec, "[space] scheduler", component.name):
+            factor, _ = builder.schedule(part)
+            if factor is not None:
+                factor(0, live.steps * setup.epochs)
     for component, part in _candidates(spec, builder, "initializer"):
-        with _blaming(spec, "[space] initializer", component.id):
+        with _blaming(spec, "[space] initializer", component.name):
             tried(replace(probe, initializer=part))
     return parameter_count(live.model)
 
@@ -73,10 +75,10 @@ def _candidates(
     spec: StudySpec, builder: TorchBuilder, kind: str
 ) -> Iterator[tuple[Component, Part]]:
     names = spec.components[kind]
-    all_of_kind = builder.catalog.components(kind)
-    found = all_of_kind if names == "all" else [builder.catalog.find(kind, n) for n in names]
+    catalog = builder.catalog
+    found = catalog.candidates(kind) if names == "all" else [catalog.whole(kind, n) for n in names]
     for component in found:
-        yield component, Part(component.id, component.defaults(), component.spec.version, kind)
+        yield component, component.part()
 
 
 def _refuse_shared_weights(task: Task, spec: StudySpec, live: LiveTrial, probe: Recipe) -> None:
@@ -95,6 +97,8 @@ def _refuse_shared_weights(task: Task, spec: StudySpec, live: LiveTrial, probe: 
 def _blaming(spec: StudySpec, key: str, who: str) -> Iterator[None]:
     try:
         yield
+    except ComponentError as error:  # it says who by itself
+        raise spec.error(f"[space] {error.kind}", str(error)) from error
     except AutomlOptError as error:
         raise spec.error(key, f"{who}: {error}") from error
     except Exception as error:  # the user's model, loss and metrics, and the plugins' code

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from automl_opt.api import OptimizerSpec
 from automl_opt.core.errors import TaskError
 from automl_opt.core.result import Measurement, Trial
+from automl_opt.training import step
+from automl_opt.training.average import Average
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.data import Source, Splits, batch_sizes
 from automl_opt.training.randomness import generator, seeded
@@ -20,6 +22,9 @@ from automl_opt.training.task import Task
 
 EVALUATED_AT_ONCE = 4
 """Training batches evaluated at once: without gradients they need less memory than one step."""
+
+FITTED_TO = 256
+"""The most examples that an initializer sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,12 @@ class Setup:
     metric: str
     maximize: bool
 
+    def precision(self) -> AbstractContextManager[Any]:
+        """The context that models and losses run in."""
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.autocast)
+
 
 class Diverged(Exception):
     """A loss or a weight stopped being a finite number."""
@@ -47,35 +58,43 @@ class LiveTrial:
     """A trial between two epochs.
 
     Its randomness is a function of the trial's seeds and the epoch, so the state below is all
-    there is to keep: weights, optimizer, schedule, history.
+    there is to keep: weights and their averages, optimizer, schedule, history.
     """
 
     def __init__(
         self, trial: Trial, task: Task, splits: Splits, setup: Setup, builder: TorchBuilder
     ) -> None:
-        recipe = trial.recipe
+        recipe = trial.recipe.bound(builder)
         self.trial, self.task, self.setup = trial, task, setup
         self.splits = splits
         self.epoch = 0
         self.history: list[float] = []
         self.schedule_state: dict[str, Any] | None = None
 
-        regularizers = [builder.regularizer(part) for part in recipe.regularizers]
-        self.model = self._build_model(builder, regularizers)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.weights = [p for p in self.parameters if p.ndim >= 2]
-        self.hooks = {
-            hook: [hooks[hook] for hooks in regularizers if hook in hooks]
-            for hook in ("batch", "loss", "grads", "weights", "stop")
-        }
-
-        spec = builder.component("optimizer", recipe.optimizer).spec
-        assert isinstance(spec, OptimizerSpec)
-        self.optimizer = builder.optimizer(recipe.optimizer, self.parameters)
-        self.closure = spec.closure
-        whole = spec.full_batch or recipe.batch_size is None
+        optimizer = builder.component("optimizer", recipe.optimizer)
+        whole = optimizer.has("full_batch") or recipe.batch_size is None
         self.batch_size = len(splits.train) if whole else int(recipe.batch_size or 0)
         self.steps = len(batch_sizes(len(splits.train), self.batch_size))
+
+        regularizers = [builder.regularizer(part) for part in recipe.regularizers]
+        self.model = self._build_model(builder, regularizers)
+        hooks = {
+            hook: [hooks[hook] for hooks in regularizers if hook in hooks]
+            for hook in (*step.HOOKS, "average", "stop")
+        }
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = builder.optimizer(recipe.optimizer, parameters)
+        self.step = step.Step(
+            self.model,
+            self.optimizer,
+            optimizer,
+            hooks,
+            task.loss_function,
+            accumulate=recipe.accumulate,
+            precision=setup.precision,
+        )
+        self.average = Average(self.model, hooks["average"], setup.epochs * self.steps)
+        self.stops = hooks["stop"]
         self.base_lr = [group.get("lr") for group in self.optimizer.param_groups]
         self.factor, self.observe = builder.schedule(recipe.scheduler)
 
@@ -90,11 +109,17 @@ class LiveTrial:
             for hooks in regularizers:
                 if "model" in hooks:
                     model = hooks["model"](model)
-            builder.initializer(recipe.initializer, model, generator(seed, "weights"))
-        model = model.to(self.setup.device, self.setup.dtype)
+            builder.fill(recipe.initializer, model, generator(seed, "weights"))
+            model = model.to(self.setup.device, self.setup.dtype)
+            builder.fit(recipe.initializer, model, self._examples)
         if not any(p.requires_grad for p in model.parameters()):
             raise TaskError("the model has no trainable parameter")
         return model
+
+    def _examples(self) -> Any:
+        """The inputs that an initializer fits weights to: a fixed few of the training split."""
+        size = min(self.batch_size, FITTED_TO)
+        return next(iter(self.splits.train.batches(size)))[0]
 
     def try_once(self) -> None:
         """An evaluation and a step on some examples, to see that everything fits."""
@@ -104,14 +129,14 @@ class LiveTrial:
                 x, y = next(iter(self.splits.valid.batches(32)))
                 if not isinstance(y, Tensor):
                     raise TaskError(f"y must be one tensor a batch, not {type(y).__name__}")
-                outputs, loss = self._forward(x, y)
+                outputs, loss = self._forward(self.model, x, y)
                 if not isinstance(loss, Tensor) or loss.ndim:
                     raise TaskError(f"the loss must be a tensor without dimensions, not {loss!r}")
                 for metric in self.task.all_metrics:
                     float(metric.function(outputs, y))
             self.model.train()
             x, y = next(iter(self.splits.train.batches(min(self.batch_size, 32))))
-            self._step(x, y, generator(0, device=self.setup.device))
+            self.step(x, y, generator(0, device=self.setup.device))
 
     def train_epoch(self) -> float:
         """One pass over the training split; the mean training loss, examples weighed equally.
@@ -119,7 +144,7 @@ class LiveTrial:
         Raises:
             Diverged: the loss or a weight is not finite at the epoch's end.
         """
-        seeds, epoch = self.trial.seeds, self.epoch
+        seeds, epoch, first = self.trial.seeds, self.epoch, self.epoch * self.steps
         order = torch.randperm(
             len(self.splits.train), generator=generator(seeds.order, "epoch", epoch)
         )
@@ -131,95 +156,36 @@ class LiveTrial:
             self.model.train()
             if hasattr(self.optimizer, "train"):  # schedule-free optimizers keep two weights
                 self.optimizer.train()
-            for step, (x, y) in enumerate(self.splits.train.batches(self.batch_size, order)):
+            for i, (x, y) in enumerate(self.splits.train.batches(self.batch_size, order)):
                 for group, base in zip(self.optimizer.param_groups, self.base_lr, strict=True):
                     if base is not None:
-                        group["lr"] = base * factors[step]
-                losses.append(self._step(x, y, rng))
+                        group["lr"] = base * factors[i]
+                losses.append(self.step(x, y, rng))
                 sizes.append(len(y))
+                if self.average:
+                    self.average.update(first + i)
         self.epoch += 1
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
         mean = float((torch.stack(losses).double().cpu() * weights).sum())
         if not math.isfinite(mean):
             raise Diverged(f"the training loss became {mean} in epoch {self.epoch}")
-        finite = torch.stack([p.isfinite().all() for p in self.parameters]).all()
+        finite = torch.stack([p.isfinite().all() for p in self.step.parameters]).all()
         if not bool(finite):
             raise Diverged(f"a weight became infinite or NaN in epoch {self.epoch}")
         return mean
 
     def _factors(self) -> list[float]:
         """The learning rate's multiplier at every step of the coming epoch."""
+        observed = float(self.schedule_state["factor"]) if self.schedule_state else 1.0
         if self.factor is None:
-            factor = self.schedule_state["factor"] if self.schedule_state else 1.0
-            return [factor] * self.steps
+            return [observed] * self.steps
         total, first = self.setup.epochs * self.steps, self.epoch * self.steps
-        return [self.factor(step, total) for step in range(first, first + self.steps)]
+        return [observed * self.factor(step, total) for step in range(first, first + self.steps)]
 
-    def _step(self, x: Any, y: Any, rng: torch.Generator) -> Tensor:
-        """Train on one batch; its loss before the step."""
-        for hook in self.hooks["batch"]:
-            x, y = hook(x, y, rng)
-        if self.closure:
-            evaluated: list[Tensor] = []
-
-            def closure() -> Tensor:
-                self.optimizer.zero_grad()
-                evaluated.append(self._backward(x, y))
-                self._shape_gradients()
-                return evaluated[-1]
-
-            self.optimizer.step(closure)
-            loss = evaluated[0]
-        else:
-            loss = self._backward(x, y)
-            self._shape_gradients()
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-        if self.hooks["weights"]:
-            with torch.no_grad():
-                for hook in self.hooks["weights"]:
-                    hook(self.weights)
-        return loss
-
-    def _backward(self, x: Any, y: Any) -> Tensor:
-        """Add the gradients of the batch's mean loss, in ``accumulate`` pieces if asked."""
-        pieces = self.trial.recipe.accumulate
-        if pieces == 1:
-            loss = self._regularized(x, y)
-            loss.backward()
-            return loss.detach()
-        size = math.ceil(len(y) / pieces)
-        total = torch.zeros((), device=self.setup.device, dtype=self.setup.dtype)
-        for start in range(0, len(y), size):
-            part_x, part_y = _rows(x, start, start + size), y[start : start + size]
-            loss = self._regularized(part_x, part_y) * (len(part_y) / len(y))
-            loss.backward()
-            total += loss.detach()
-        return total
-
-    def _regularized(self, x: Any, y: Any) -> Tensor:
-        outputs, loss = self._forward(x, y)
-        for hook in self.hooks["loss"]:
-            loss = hook(loss, self.weights, outputs, y)
-        return loss
-
-    def _forward(self, x: Any, y: Any) -> tuple[Any, Tensor]:
-        if self.setup.autocast is None:
-            outputs = self.model(x)
+    def _forward(self, model: nn.Module, x: Any, y: Any) -> tuple[Any, Tensor]:
+        with self.setup.precision():
+            outputs = model(x)
             return outputs, self.task.loss_function(outputs, y)
-        with torch.autocast(self.setup.device.type, self.setup.autocast):
-            outputs = self.model(x)
-            return outputs, self.task.loss_function(outputs, y)
-
-    def _shape_gradients(self) -> None:
-        if not self.hooks["grads"]:
-            return
-        owners = [p for p in self.parameters if p.grad is not None]
-        grads = [p.grad for p in owners]
-        for hook in self.hooks["grads"]:
-            grads = hook(grads)
-        for owner, grad in zip(owners, grads, strict=True):
-            owner.grad = grad
 
     @torch.no_grad()
     def evaluate(self, source: Source, split: str) -> tuple[Measurement, ...]:
@@ -229,8 +195,9 @@ class LiveTrial:
             self.optimizer.eval()
         outputs, targets, loss = [], [], torch.zeros((), dtype=torch.float64)
         with seeded(self.trial.seeds.noise, "evaluate", split, self.epoch):
+            model = self.average.model(self.splits.train, self.batch_size)
             for x, y in source.batches(EVALUATED_AT_ONCE * self.batch_size):
-                output, value = self._forward(x, y)
+                output, value = self._forward(model, x, y)
                 loss += value.double().cpu() * (len(y) / len(source))
                 if self.task.metrics:
                     outputs.append(output)
@@ -263,7 +230,7 @@ class LiveTrial:
             self.schedule_state = self.observe(
                 math.inf if loss is None else loss, self.schedule_state
             )
-        stop = any(hook(list(self.history)) for hook in self.hooks["stop"])
+        stop = any(hook(list(self.history)) for hook in self.stops)
         return value, stop
 
     def state_dict(self) -> dict[str, Any]:
@@ -274,6 +241,7 @@ class LiveTrial:
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict(),
             "schedule": self.schedule_state,
             "history": self.history,
         }
@@ -285,14 +253,7 @@ class LiveTrial:
             raise ValueError("another trial, or another version of automl_opt, wrote it")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load_state_dict(state["average"])
         self.epoch = state["epoch"]
         self.schedule_state = state["schedule"]
         self.history = list(state["history"])
-
-
-def _rows(x: Any, start: int, stop: int) -> Any:
-    if isinstance(x, Tensor):
-        return x[start:stop]
-    if isinstance(x, dict):
-        return {key: _rows(item, start, stop) for key, item in x.items()}
-    return type(x)(_rows(item, start, stop) for item in x)

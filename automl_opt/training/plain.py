@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 
+from automl_opt.core.errors import PluginError
 from automl_opt.core.result import EpochReport, Measurement, Status, Trial, TrialResult
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.data import Splits, make_splits
 from automl_opt.training.live import Diverged, LiveTrial, Setup
-from automl_opt.training.task import Task, where
+from automl_opt.training.task import Task, is_out_of_memory, where
 
 
 class PlainEngine:
@@ -159,13 +160,6 @@ class _Slot:
         except Diverged as error:
             self.status, self.reason = Status.DIVERGED, str(error)
         except Exception as error:  # the user's model, loss, metrics and the plugins' formulas
-            out_of_memory = _is_out_of_memory(error)
+            out_of_memory = is_out_of_memory(error)
             self.status = Status.OUT_OF_MEMORY if out_of_memory else Status.FAILED
-            self.reason = where(error)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    said = ("not enough memory", "out of memory", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+            self.reason = str(error) if isinstance(error, PluginError) else where(error)

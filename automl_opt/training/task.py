@@ -265,6 +265,14 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:300]}{place}"
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether *error* says that host or device memory ran out."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    said = ("not enough memory", "out of memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+
+
 def _is_library(file: str) -> bool:
     return file.startswith("<frozen") or any(Path(file).is_relative_to(p) for p in LIBRARIES)
 

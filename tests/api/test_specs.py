@@ -35,7 +35,9 @@ RULE = Rule(code, code)
         OptimizerSpec(name="lion", rule=RULE, params=LR),
         OptimizerSpec(name="lion", rule=Rule("pkg.mod:init", "pkg.mod:update", code), params=LR),
         OptimizerSpec(name="lbfgs", torch="torch.optim:LBFGS", closure=True),
+        OptimizerSpec(name="sam", wrap="pkg.mod:Sam", closure=True),
         SchedulerSpec(name="cosine", factor=code),
+        SchedulerSpec(name="warmup", wrap=code),
         SchedulerSpec(name="plateau", observe="pkg.mod:observe"),
         RegularizerSpec(name="l1", loss=code, params={"strength": Float(0, 1)}),
         InitializerSpec(name="default"),
@@ -94,10 +96,13 @@ def test_a_spec_that_keeps_the_contract_is_a_frozen_value_of_version_1(spec):
             "hangs from 'mode' being 'uot', which it never is",
         ),
         # optimizers
-        (lambda: OptimizerSpec(name="lion", params=LR), r"optimizer lion: give rule=Rule\(…\) or"),
+        (
+            lambda: OptimizerSpec(name="lion", params=LR),
+            r"optimizer lion: give one of rule=Rule\(…\)",
+        ),
         (
             lambda: OptimizerSpec(name="lion", rule=RULE, torch="torch.optim:SGD", params=LR),
-            "give rule=Rule",
+            "give one of rule=Rule",
         ),
         (lambda: OptimizerSpec(name="lion", rule=code, params=LR), "rule must be a Rule, not"),
         (
@@ -114,20 +119,50 @@ def test_a_spec_that_keeps_the_contract_is_a_frozen_value_of_version_1(spec):
         ),
         (
             lambda: OptimizerSpec(name="lion", rule=RULE, params=LR, closure=True),
-            "closure=True goes with torch=, not with a rule",
+            "closure=True goes with torch= or wrap=, not with a rule",
         ),
         (
             lambda: OptimizerSpec(name="lion", rule=RULE, params={"rate": Int(1, 2)}),
             "a rule needs the parameter 'lr'",
         ),
         (lambda: OptimizerSpec(name="sgd", torch="torch.optim.SGD"), "is not 'module:Class'"),
+        (lambda: OptimizerSpec(name="sam", wrap=1), "wrap must be a function or 'module:name'"),
+        (
+            lambda: OptimizerSpec(name="sam", wrap=code, full_batch=True),
+            "decay and full_batch are those of the optimizer it wraps",
+        ),
+        (
+            lambda: OptimizerSpec(name="lion", rule=RULE, params=LR, decay="weight_decay"),
+            "decay names 'weight_decay', which is no parameter of it",
+        ),
+        (
+            lambda: OptimizerSpec(name="x", torch="a:B", closure=True, create_graph=True),
+            "give one of closure and create_graph",
+        ),
+        # relations and expected failures
+        (
+            lambda: OptimizerSpec(
+                name="lion", rule=RULE, params=LR, generalises={"sgd": {"momentum": 0.0}}
+            ),
+            r"generalises\['sgd'\] sets 'momentum', which is no parameter of it",
+        ),
+        (
+            lambda: InitializerSpec(name="he", expected_failures={"variance": " "}),
+            r"expected_failures\['variance'\] must give the reason",
+        ),
         # the others
-        (lambda: SchedulerSpec(name="cosine"), "scheduler cosine: give factor=… or observe=…"),
-        (lambda: SchedulerSpec(name="cosine", factor=code, observe=code), "give factor=… or"),
+        (lambda: SchedulerSpec(name="cosine"), "scheduler cosine: give one of factor=…, observe=…"),
+        (lambda: SchedulerSpec(name="cosine", factor=code, observe=code), "give one of factor=…"),
         (lambda: SchedulerSpec(name="cosine", factor="cosine"), "needs a function or"),
-        (lambda: RegularizerSpec(name="l1"), "at least one of model, batch, loss, grads"),
+        (lambda: RegularizerSpec(name="l1"), "at least one of model, batch, mix, attack, loss"),
         (lambda: RegularizerSpec(name="l1", loss=1), "loss must be a function or 'module:name'"),
+        (
+            lambda: RegularizerSpec(name="l1", loss=code, identity={"strength": 0.0}),
+            "identity sets 'strength', which is no parameter of it",
+        ),
         (lambda: InitializerSpec(name="he", init=1), "init must be a function or None"),
+        (lambda: InitializerSpec(name="lsuv", fit=1), "fit must be a function or None"),
+        (lambda: InitializerSpec(name="he", variance=code), "variance is that of init"),
         (lambda: StrategySpec(name="tpe", sampler=None), "sampler must be a function"),
         (lambda: PrunerSpec(name="none", pruner="none"), "pruner must be a function"),
     ],

@@ -1,8 +1,9 @@
 """Optimizers that torch has no twin of, written a second time straight from their papers.
 
 Each is ``reference(weights, steps, **params) -> weights`` for one tensor in NumPy's float64;
-``steps`` are the pairs ``(lr, gradient)``. Slow and literal on purpose: no formula is folded,
-nothing is shared with the package.
+``steps`` are the pairs ``(lr, gradient)``, or ``(lr, gradient, curvature)`` where the method looks
+at the Hessian's diagonal. Slow and literal on purpose: no formula is folded, nothing is shared with
+the package.
 """
 
 from __future__ import annotations
@@ -133,4 +134,33 @@ def _adamw(weights, steps, beta1, beta2, weight_decay, eps):
         m = beta1 * m + (1 - beta1) * grad
         v = beta2 * v + (1 - beta2) * grad**2
         weights = weights - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
+    return weights
+
+
+def adahessian(weights, steps, *, beta1, beta2, power, weight_decay, eps):
+    """Yao et al. 2021, Algorithm 1; the spatial averaging kernel by kernel."""
+    m, v = np.zeros_like(weights), np.zeros_like(weights)
+    for t, (lr, grad, curvature) in enumerate(steps, start=1):
+        diagonal = np.abs(curvature)
+        if weights.ndim > 2:
+            averaged = np.empty_like(diagonal)
+            for row in range(weights.shape[0]):
+                for column in range(weights.shape[1]):
+                    averaged[row, column] = diagonal[row, column].mean()
+            diagonal = averaged
+        m = beta1 * m + (1 - beta1) * grad
+        v = beta2 * v + (1 - beta2) * diagonal**2
+        m_hat, root = m / (1 - beta1**t), np.sqrt(v / (1 - beta2**t)) ** power
+        weights = weights - lr * (m_hat / (root + eps) + weight_decay * weights)
+    return weights
+
+
+def sophia(weights, steps, *, beta1, beta2, gamma, weight_decay, eps):
+    """Liu et al. 2023, Algorithm 3 with an estimate at every step (k = 1)."""
+    m, h = np.zeros_like(weights), np.zeros_like(weights)
+    for lr, grad, curvature in steps:
+        m = beta1 * m + (1 - beta1) * grad
+        h = beta2 * h + (1 - beta2) * curvature
+        weights = weights - lr * weight_decay * weights
+        weights = weights - lr * np.clip(m / np.maximum(gamma * h, eps), -1, 1)
     return weights

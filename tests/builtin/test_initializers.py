@@ -6,11 +6,13 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from automl_opt.builtin.initializers import (
     delta_orthogonal,
     he,
     lecun,
+    lsuv,
     orthogonal,
     truncated_normal,
     xavier,
@@ -56,6 +58,26 @@ def test_a_parameter_is_filled_in_place_and_keeps_wanting_a_gradient(initializer
     assert parameter.detach().abs().sum() > 0
     assert parameter.requires_grad
     assert parameter.grad_fn is None
+
+
+@pytest.mark.parametrize("initializer", [c for c in FILLING if c.spec.variance], ids=lambda c: c.id)
+@pytest.mark.parametrize("sample", range(4))
+@pytest.mark.parametrize(
+    "shape", [(400, 300), (300, 400), (200, 200), (64, 32, 3, 3), (32, 64, 5), (300, 8, 3, 3)]
+)
+def test_the_measured_variance_is_the_declared_one(initializer, sample, shape, draw):
+    params = draw(initializer.spec, sample)
+    tensor = torch.empty(shape, dtype=torch.float64)
+
+    initializer.code(initializer.spec.init)(tensor, generator(), **params)
+
+    declared = initializer.code(initializer.spec.variance)(shape, **params)
+    assert tensor.square().mean().item() == pytest.approx(declared, rel=0.05)
+
+
+@of_filling
+def test_every_initializer_that_fills_declares_its_variance(initializer):
+    assert initializer.spec.variance is not None
 
 
 def check_distribution(tensor, distribution, variance):
@@ -161,3 +183,161 @@ def test_orthogonal_has_rows_or_columns_at_right_angles(shape, gain):
     product = matrix @ matrix.T if shape[0] <= matrix.shape[1] else matrix.T @ matrix
     expected = gain**2 * torch.eye(len(product), dtype=torch.float64)
     torch.testing.assert_close(product, expected, rtol=0, atol=1e-12)
+
+
+def filled(model, seed=0):
+    """As a study does it: weights by *init*; biases keep what the layers chose."""
+    for parameter in model.parameters():
+        if parameter.ndim >= 2:
+            lsuv.init(parameter, generator(seed))
+    return model
+
+
+def outputs_of(model, x, kinds=(nn.Linear, nn.Conv2d)):
+    """What every layer puts out in evaluation mode."""
+    seen, mode = {}, model.training
+    hooks = [
+        m.register_forward_hook(lambda m, _, out, name=name: seen.setdefault(name, out))
+        for name, m in model.named_modules()
+        if isinstance(m, kinds)
+    ]
+    with torch.no_grad():
+        model.eval()(x)
+    model.train(mode)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def deep_mlp():
+    hidden = [m for _ in range(8) for m in (nn.Linear(20, 20), nn.ReLU())]
+    return nn.Sequential(*hidden, nn.Linear(20, 3)), (64, 20)
+
+
+def convolutions():
+    model = nn.Sequential(
+        nn.Conv2d(2, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.Tanh(),
+        nn.Dropout(0.5),
+        nn.Conv2d(8, 4, 3, bias=False),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4 * 6 * 5, 3),
+    )
+    return model, (16, 2, 10, 9)
+
+
+def transformer():
+    return nn.TransformerEncoderLayer(20, 2, 40, batch_first=True), (16, 5, 20)
+
+
+@pytest.mark.parametrize("make", [deep_mlp, convolutions, transformer])
+@pytest.mark.parametrize("size", [1e-2, 1.0, 1e3])
+def test_lsuv_gives_the_outputs_of_every_layer_variance_1(make, size):
+    torch.manual_seed(0)
+    model, shape = make()
+    filled(model)
+    x = size * torch.randn(shape, generator=generator(3))
+
+    lsuv.fit(model, x)
+
+    found = outputs_of(model, x)
+    assert len(found) >= 2
+    for out in found.values():
+        assert out.var(correction=0).item() == pytest.approx(1, abs=0.05)
+
+
+def test_lsuv_of_a_layer_without_bias_divides_by_the_spread_of_its_outputs():
+    layer = nn.Linear(5, 4, bias=False).double()
+    x = torch.randn(30, 5, generator=generator(), dtype=torch.float64)
+    before = layer.weight.detach().clone()
+
+    lsuv.fit(layer, 7 * x)
+
+    spread = (7 * x @ before.T).std(correction=0)
+    torch.testing.assert_close(layer.weight.detach(), before / spread)
+
+
+def test_lsuv_scales_layers_in_the_order_in_which_they_run():
+    class Backwards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last, self.first = nn.Linear(30, 30), nn.Linear(30, 30)
+
+        def forward(self, x):
+            return self.last(torch.relu(self.first(x)))
+
+    torch.manual_seed(0)
+    model, x = filled(Backwards()), 100 * torch.randn(64, 30, generator=generator())
+
+    lsuv.fit(model, x)
+
+    for out in outputs_of(model, x).values():
+        assert out.var(correction=0).item() == pytest.approx(1, abs=0.05)
+
+
+def test_lsuv_leaves_all_but_weights_as_it_was():
+    model, shape = convolutions()
+    filled(model)[1].eval()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    source = torch.random.get_rng_state()
+
+    lsuv.fit(model, torch.randn(shape, generator=generator()))
+
+    changed = {name for name, value in model.state_dict().items() if not value.equal(state[name])}
+    assert changed <= {"0.weight", "4.weight", "7.weight"}
+    assert changed
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(torch.random.get_rng_state(), source)
+    assert not any(m._forward_hooks for m in model.modules())
+    assert all(p.requires_grad and p.is_leaf and p.grad is None for p in model.parameters())
+
+
+def test_lsuv_keeps_frozen_and_dead_layers():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Linear(4, 4))
+    model[0].weight.requires_grad_(False)
+    with torch.no_grad():
+        model[0].bias.fill_(-1e6)  # nothing gets through the ReLU
+    before = [model[i].weight.detach().clone() for i in (0, 2)]
+
+    lsuv.fit(model, torch.randn(16, 4, generator=generator()))
+
+    assert torch.equal(model[0].weight, before[0])
+    assert torch.equal(model[2].weight, before[1])
+
+
+def test_lsuv_puts_the_model_back_when_it_cannot_run():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+    with pytest.raises(RuntimeError):
+        lsuv.fit(model, torch.ones(2, 5))
+
+    assert model.training
+    assert not any(m._forward_hooks for m in model.modules())
+
+
+def test_lsuv_says_what_to_do_without_a_layer_that_it_can_scale():
+    with pytest.raises(ValueError, match=r"lsuv: ReLU runs no trainable nn\.Linear .*; build the"):
+        lsuv.fit(nn.ReLU(), torch.ones(2, 4))
+
+
+def test_lsuv_says_what_to_do_about_biases_that_no_weight_can_make_up_for():
+    model = nn.Sequential(nn.Linear(4, 2))
+    with torch.no_grad():
+        model[0].bias[0] = 9.0
+
+    with pytest.raises(
+        ValueError, match=r"lsuv: the biases of layer '0' alone .*start them nearer"
+    ):
+        lsuv.fit(model, torch.ones(3, 4))
+
+
+def test_lsuv_says_what_to_do_about_inputs_that_are_not_finite():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+
+    with pytest.raises(
+        ValueError, match=r"lsuv: the outputs of layer '0' have variance nan .*look"
+    ):
+        lsuv.fit(model, torch.full((3, 4), math.inf))

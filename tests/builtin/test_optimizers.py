@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,12 +23,14 @@ WITH_TWIN = [c for c in RULES if c.spec.twin is not None]
 WITH_COEFFICIENTS = [c for c in RULES if c.spec.rule.coefficients is not None]
 ELEMENTWISE = [c for c in RULES if c.spec.rule.elementwise]
 REFERENCES = {
+    "builtin.adahessian": references.adahessian,
     "builtin.adan": references.adan,
     "builtin.ftrl": references.ftrl,
     "builtin.lamb": references.lamb,
     "builtin.lars": references.lars,
     "builtin.lion": references.lion,
     "builtin.muon": references.muon,
+    "builtin.sophia": references.sophia,
 }
 WITH_REFERENCE = [c for c in RULES if c.id in REFERENCES]
 
@@ -61,10 +64,22 @@ def start(component, tensors):
     return [component.code(component.spec.rule.init)(tensor) for tensor in tensors]
 
 
+def curvature(grad):
+    """Made up: of either sign, of the gradient's size, each element a function of its gradient."""
+    return grad * (1.5 + (40 * grad).sin()) * (9 * grad).cos().sign()
+
+
+def with_curvature(component, grad):
+    return {"curvature": curvature(grad)} if component.spec.create_graph else {}
+
+
 def one_step(component, t, params, tensors, grads, states):
     update = component.code(component.spec.rule.update)
     given = numbers(component, t, params)
-    pairs = [update(*each, **given) for each in zip(tensors, grads, states, strict=True)]
+    pairs = [
+        update(tensor, grad, state, **given, **with_curvature(component, grad))
+        for tensor, grad, state in zip(tensors, grads, states, strict=True)
+    ]
     return [tensor for tensor, _ in pairs], [state for _, state in pairs]
 
 
@@ -160,6 +175,8 @@ def test_a_rule_ends_where_its_paper_says(optimizer, sample, schedule, draw):
     others = {name: value for name, value in params.items() if name != "lr"}
     for i, mine in enumerate(ours):
         replay = [(lr, grads[i].numpy()) for lr, grads in steps]
+        if optimizer.spec.create_graph:
+            replay = [(lr, grad, curvature(torch.as_tensor(grad)).numpy()) for lr, grad in replay]
         theirs = REFERENCES[optimizer.id](begin[i].numpy(), replay, **others)
         assert mine.isfinite().all()
         assert (mine - torch.as_tensor(theirs)).abs().max() <= 1e-12
@@ -301,7 +318,7 @@ def test_k_recipes_under_vmap_end_where_k_single_runs_end(optimizer, dtype, tole
         for of_k in zip(*(start(optimizer, each) for each in tensors), strict=True)
     ]
     update = optimizer.code(optimizer.spec.rule.update)
-    together = torch.vmap(lambda p, g, s, n: update(p, g, s, **n))
+    together = torch.vmap(lambda p, g, s, n: update(p, g, s, **n, **with_curvature(optimizer, g)))
     for t in range(1, len(grads[0]) + 1):
         columns = stacked_numbers(optimizer, t, recipes, dtype)
         now = [torch.stack(of_k) for of_k in zip(*(each[t - 1] for each in grads), strict=True)]
@@ -332,28 +349,75 @@ def test_k_recipes_broadcast_end_where_k_single_runs_end(optimizer, dtype, toler
         columns = stacked_numbers(optimizer, t, recipes, dtype)
         columns = {key: column[:, None] for key, column in columns.items()}
         now = torch.stack([of_recipe[t - 1][0] for of_recipe in grads])
-        stack, state = update(stack, now, state, **columns)
+        stack, state = update(stack, now, state, **columns, **with_curvature(optimizer, now))
 
     torch.testing.assert_close(stack, torch.stack(alone), rtol=tolerance, atol=tolerance)
 
 
-@of_rules
-def test_a_rule_at_its_defaults_learns_digits(optimizer, draw):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda c: c.id)
+def test_an_optimizer_at_its_defaults_learns_digits(optimizer, draw):
     torch.manual_seed(0)
     x, y = digits()
     model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
-    part = Part(optimizer.id, draw(optimizer.spec, 0), optimizer.spec.version)
-    trained = TorchBuilder(CATALOG).optimizer(part, model.parameters())
+    trained = build(optimizer, model.parameters(), draw(optimizer.spec, 0))
 
-    losses = []
-    for _ in range(150):
+    def closure():
         trained.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        trained.step()
-        losses.append(loss.item())
+        parameters = list(model.parameters())
+        grads = torch.autograd.grad(loss, parameters, create_graph=optimizer.spec.create_graph)
+        for parameter, grad in zip(parameters, grads, strict=True):
+            parameter.grad = grad
+        return loss.detach()
+
+    losses = []
+    for _ in range(5 if optimizer.spec.full_batch and optimizer.spec.closure else 150):
+        if optimizer.spec.closure:
+            losses.append(trained.step(closure))
+        else:
+            losses.append(closure())
+            trained.step()
+    trained.zero_grad()
 
     assert losses[-1] < 0.7 * losses[0]
+
+
+def build(optimizer, parameters, params):
+    """The optimizer, or the wrapper around SGD with momentum."""
+    part = Part(optimizer.id, params, optimizer.spec.version)
+    if optimizer.spec.wrap is not None:
+        part = replace(part, base=CATALOG.find("optimizer", "builtin.momentum").part())
+    return TorchBuilder(CATALOG).optimizer(part, parameters)
+
+
+DECAYING = [c for c in OPTIMIZERS if c.spec.decay is not None]
+
+
+def test_a_parameter_called_weight_decay_is_declared_as_the_decay():
+    named = [c for c in OPTIMIZERS if "weight_decay" in c.spec.params]
+
+    assert [c.id for c in DECAYING] == [c.id for c in named]
+
+
+@pytest.mark.parametrize("optimizer", DECAYING, ids=lambda c: c.id)
+def test_vectors_go_free_of_the_decay_unless_groups_say_otherwise(optimizer, draw):
+    """A gradient of 0 leaves nothing but the decay to move a weight."""
+    params = draw(optimizer.spec, 0) | {optimizer.spec.decay: 0.1}
+
+    def moved(grouped):
+        weights = [torch.nn.Parameter(torch.ones(shape)) for shape in ((3, 2), (3,), ())]
+        trained = build(optimizer, [{"params": weights}] if grouped else weights, params)
+        # the graph of a loss that is flat and bends nowhere
+        loss = sum((0.0 * weight**2).sum() for weight in weights)
+        grads = torch.autograd.grad(loss, weights, create_graph=optimizer.spec.create_graph)
+        for weight, grad in zip(weights, grads, strict=True):
+            weight.grad = grad
+        trained.step()
+        trained.zero_grad()
+        return [bool((weight < 1).all()) for weight in weights]
+
+    assert moved(grouped=False) == [True, False, False]
+    assert moved(grouped=True) == [True, True, True]
 
 
 @functools.cache

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import math
 
 import pytest
 import torch
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    PolynomialLR,
+    SequentialLR,
+    StepLR,
+)
 
 from automl_opt.builtin.schedulers import (
     cosine,
@@ -18,14 +29,17 @@ from automl_opt.builtin.schedulers import (
     one_cycle,
     polynomial,
     warm_restarts,
+    warmup,
     wsd,
 )
 from automl_opt.builtin.schedulers import (
     step as step_decay,
 )
 from automl_opt.plugin.host import load_host
+from automl_opt.training.build import TorchBuilder
 
-SCHEDULERS = load_host(allow=()).catalog.components("scheduler")
+CATALOG = load_host(allow=()).catalog
+SCHEDULERS = CATALOG.components("scheduler")
 TABLED = [c for c in SCHEDULERS if c.spec.factor is not None]
 OBSERVING = [c for c in SCHEDULERS if c.spec.observe is not None]
 TOTALS = (1, 2, 7, 100, 1000)
@@ -285,6 +299,81 @@ def test_warm_restarts_has_the_cycles_it_is_asked_for_and_ends_low(cycles, t_mul
     starts = [step for step, f in enumerate(factors) if f == 1.0]
     assert 1 < len(starts) <= cycles
     assert factors[-1] < 0.5
+
+
+TORCHS = {
+    "constant": lambda optimizer, rest: ConstantLR(optimizer, factor=1.0),
+    "cosine": lambda optimizer, rest: CosineAnnealingLR(optimizer, T_max=rest, eta_min=0.1 * 0.3),
+    "exponential": lambda optimizer, rest: ExponentialLR(optimizer, gamma=0.1 ** (1 / rest)),
+    "polynomial": lambda optimizer, rest: PolynomialLR(optimizer, total_iters=rest, power=2.0),
+    "step": lambda optimizer, rest: StepLR(optimizer, step_size=round(0.3 * rest), gamma=0.5),
+}
+OURS = {
+    "constant": {},
+    "cosine": {"floor": 0.1},
+    "exponential": {"final": 0.1},
+    "polynomial": {"power": 2.0},
+    "step": {"fraction": 0.3, "gamma": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", TORCHS)
+@pytest.mark.parametrize("total", [7, 100, 1000])
+@pytest.mark.parametrize("sample", range(5))
+def test_a_warmup_equals_torchs_sequence_of_two_schedules(name, total, sample, draw):
+    params = draw(warmup.spec, sample)
+    warm = max(1, round(params["fraction"] * total))
+    optimizer = an_optimizer(lr=0.3)
+    theirs = SequentialLR(
+        optimizer,
+        [
+            LinearLR(optimizer, start_factor=params["start"], total_iters=warm),
+            TORCHS[name](optimizer, total - warm),
+        ],
+        milestones=[warm],
+    )
+    inner = CATALOG.find("scheduler", f"builtin.{name}")
+    outer = CATALOG.find("scheduler", f"builtin.warmup(builtin.{name})")
+    part = outer.part({"builtin.warmup": params, inner.id: OURS[name]})
+    factor, observe = TorchBuilder(CATALOG).schedule(part)
+
+    assert observe is None
+    for step in range(total):
+        expected = optimizer.param_groups[0]["lr"]
+        assert abs(0.3 * factor(step, total) - expected) <= TOLERANCE * 0.3
+        optimizer.step()
+        theirs.step()
+
+
+@of_tabled
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize("sample", range(3))
+def test_a_warmup_climbs_to_where_a_schedule_begins_and_leaves_it_the_rest(
+    scheduler, total, sample, draw
+):
+    params, inner = draw(warmup.spec, sample), draw(scheduler.spec, sample)
+    factor = functools.partial(scheduler.code(scheduler.spec.factor), **inner)
+    warm = max(1, round(params["fraction"] * total)) if total > 1 else 0
+    rest = [factor(step, total - warm) for step in range(total - warm)]
+
+    factors = [warmup.wrap(factor, step, total, **params) for step in range(total)]
+
+    assert factors[warm:] == rest
+    if warm:
+        assert factors[0] == pytest.approx(params["start"] * rest[0], rel=1e-14)
+        steps = [after - before for before, after in itertools.pairwise([*factors[:warm], rest[0]])]
+        assert steps == pytest.approx([steps[0]] * warm, abs=1e-14)
+    assert all(type(f) is float and 0 <= f <= 1 + 1e-15 for f in factors)
+
+
+def test_a_warmup_of_two_steps_before_a_line_of_eight():
+    def line(step, total):
+        return 1 - step / total
+
+    factors = [warmup.wrap(line, step, 10, fraction=0.2, start=0.5) for step in range(10)]
+
+    expected = [0.5, 0.75, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    assert factors == pytest.approx(expected, rel=1e-15)
 
 
 @of_twins

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from automl_opt.core.errors import AutomlOptError
+from automl_opt.core.errors import AutomlOptError, ParamError
 from automl_opt.core.recipe import Part, Recipe
 
 
@@ -153,3 +153,75 @@ def test_the_json_is_canonical():
 
 def test_replacing_a_field_keeps_the_others():
     assert replace(recipe(), batch_size=64).optimizer == recipe().optimizer
+
+
+SGD = Part("builtin.sgd", {"lr": 0.1})
+WRAPPED = Part("builtin.sam", {"rho": 0.05}, base=Part("acme.lookahead", {"k": 5}, 2, base=SGD))
+
+
+def test_a_wrapper_survives_json_with_everything_it_wraps():
+    given = recipe(optimizer=WRAPPED)
+
+    again = Recipe.from_json(given.to_json())
+
+    assert again == given
+    assert hash(again) == hash(given)
+    assert again.optimizer.name == "builtin.sam(acme.lookahead(builtin.sgd))"
+    assert [part.id for part in again.optimizer.chain] == [
+        "builtin.sam",
+        "acme.lookahead",
+        "builtin.sgd",
+    ]
+
+
+def test_a_wrapper_and_what_it_wraps_are_parts_of_one_role():
+    roles = [(role, part.id) for role, part in recipe(optimizer=WRAPPED).parts()]
+
+    assert roles[:3] == [
+        ("optimizer", "builtin.sam"),
+        ("optimizer", "acme.lookahead"),
+        ("optimizer", "builtin.sgd"),
+    ]
+
+
+def test_what_is_wrapped_makes_a_recipe_another():
+    others = [
+        recipe(optimizer=part) for part in (WRAPPED, WRAPPED.base, replace(WRAPPED, base=SGD))
+    ]
+
+    assert len({other.fingerprint() for other in others}) == 3
+    assert len(set(others)) == 3
+
+
+@pytest.mark.parametrize(
+    ("scaling", "batch_size", "factor"),
+    [
+        ("none", 256, 1.0),
+        ("linear", 32, 1.0),
+        ("linear", 256, 8.0),
+        ("linear", 8, 0.25),
+        ("sqrt", 128, 2.0),
+        ("linear", None, 1.0),
+    ],
+)
+def test_the_learning_rate_follows_the_batch_size_by_the_rule(scaling, batch_size, factor):
+    assert recipe(lr_scaling=scaling, batch_size=batch_size).lr_factor == factor
+
+
+def test_a_scaling_rule_survives_json_and_none_leaves_no_trace():
+    scaled = recipe(lr_scaling="sqrt")
+
+    assert Recipe.from_json(scaled.to_json()) == scaled != recipe()
+    assert "lr_scaling" not in recipe(lr_scaling="none").to_json()
+
+
+def test_a_scaling_rule_that_is_none_of_ours_is_refused():
+    with pytest.raises(ParamError, match=r"lr_scaling 'squareroot' is not known.*linear"):
+        recipe(lr_scaling="squareroot")
+
+
+def test_a_bound_recipe_hands_its_scaling_to_the_whole_chain():
+    bound = recipe(optimizer=WRAPPED, lr_scaling="linear", batch_size=64).bound(Echo())
+
+    assert [part.lr_factor for part in bound.optimizer.chain] == [2.0, 2.0, 2.0]
+    assert bound == recipe(optimizer=WRAPPED, lr_scaling="linear", batch_size=64)

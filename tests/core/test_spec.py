@@ -77,7 +77,7 @@ def test_a_study_that_says_the_least_gets_the_defaults(tmp_path):
         "initializer": ("default",),
     }
     assert spec.batch_size == OneOf((32,))
-    assert (spec.strategy, spec.pruner) == (Choice("tpe"), Choice("none"))
+    assert (spec.strategy, spec.pruner) == (Choice("auto"), Choice("none"))
     assert (spec.trials, spec.time_limit_s, spec.epochs) == (20, None, 20)
     assert (spec.device, spec.precision, spec.threads) == ("auto", "float32", None)
     assert (spec.metric, spec.direction, spec.seed) == ("loss", None, 0)
@@ -200,8 +200,8 @@ HEAD = 'name = "d"\ntask = "t.py:t"\n'
         ),
         # component names
         (HEAD + "[space]\noptimizer = []", "[space] optimizer", "must name at least one"),
-        (HEAD + "[space]\noptimizer = 1", "[space] optimizer", 'component names or "all", not 1'),
-        (HEAD + "[space]\noptimizer = ['a', 1]", "[space] optimizer", "a list of component names"),
+        (HEAD + "[space]\noptimizer = 1", "[space] optimizer", 'names or "all", not 1'),
+        (HEAD + "[space]\noptimizer = ['a', 1]", "[space] optimizer", "a list of names"),
         (HEAD + "[space]\noptimizer = ['a', 'b', 'a']", "[space] optimizer", "names a twice"),
         (HEAD + SPACE + "scheduler = []", "[space] scheduler", "must name at least one"),
         # the batch size

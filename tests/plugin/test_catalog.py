@@ -93,7 +93,7 @@ def test_components_are_sorted_by_kind_and_id():
 
 def test_a_spec_is_found_by_its_type():
     assert CATALOG.spec("lion", InitializerSpec) == InitializerSpec(name="lion")
-    assert CATALOG.by_id("optimizer", "acme.lion").spec == CATALOG.spec("acme.lion", OptimizerSpec)
+    assert CATALOG.find("optimizer", "acme.lion").spec == CATALOG.spec("acme.lion", OptimizerSpec)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,8 @@ def test_code_that_does_not_load_is_an_error_that_names_component_and_distributi
     component = optimizer("acme", "apex", torch="no_such_module:Apex")
 
     with pytest.raises(
-        PluginError, match=r"^optimizer acme\.apex \(acme-dist 1\.0\): 'no_such_module:Apex'"
+        PluginError,
+        match=r"^optimizer acme\.apex version 1 \(acme-dist 1\.0\): 'no_such_module:Apex'",
     ):
         component.code(component.spec.torch)
 
@@ -133,3 +134,84 @@ def test_the_source_of_a_component_is_hashed_where_there_is_a_file():
     assert component.source_sha256 == expected
     assert replace(component, module="sys").source_sha256 is None
     assert replace(component, module="never_imported").source_sha256 is None
+
+
+def wrapper(plugin, name, distribution=None):
+    spec = OptimizerSpec(name=name, wrap=lambda optimizer: optimizer)
+    return Component(spec, plugin, distribution or f"{plugin}-dist", "1.0", plugin)
+
+
+WRAPPERS = Catalog(
+    [
+        *CATALOG.components(),
+        wrapper("builtin", "sam", "automl-opt"),
+        wrapper("acme", "lookahead"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "label"),
+    [
+        ("sam(adamw)", "builtin.sam(builtin.adamw)", "sam(builtin.adamw)"),
+        ("builtin.sam(acme.lion)", "builtin.sam(acme.lion)", "sam(acme.lion)"),
+        ("sam( lookahead(sgd) )", "builtin.sam(acme.lookahead(builtin.sgd))", None),
+    ],
+)
+def test_a_wrapper_is_found_with_what_it_wraps(name, found, label):
+    component = WRAPPERS.whole("optimizer", name)
+
+    assert component.name == found
+    assert label in (None, component.label)
+    assert WRAPPERS.find("optimizer", component.name) == component
+    assert component.alone.base is None
+
+
+def test_a_chain_is_told_from_the_outermost_in():
+    component = WRAPPERS.find("optimizer", "sam(lookahead(sgd))")
+
+    assert [link.id for link in component.chain] == [
+        "builtin.sam",
+        "acme.lookahead",
+        "builtin.sgd",
+    ]
+    assert [link.id for link in component.part().chain] == [link.id for link in component.chain]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sam(adamv)", "did you mean 'builtin.adamw'"),
+        ("adam(sgd)", "builtin.adam wraps nothing; allowed: acme.lookahead, builtin.sam"),
+        ("sam(adamw", "does not read as WRAPPER\\(COMPONENT\\)"),
+        ("sam()", "does not read as WRAPPER\\(COMPONENT\\)"),
+        ("sam(lookahead(sam(sgd)))", "builtin.sam is there twice"),
+        ("sam", r"wraps another optimizer: write sam\(OPTIMIZER\)"),
+        ("lookahead(sam)", r"builtin\.sam\) wraps another optimizer"),
+    ],
+)
+def test_a_wrapper_that_is_misnamed_or_alone_is_refused(name, message):
+    with pytest.raises(UnknownComponent, match=message):
+        WRAPPERS.whole("optimizer", name)
+
+
+def test_all_candidates_are_those_that_work_by_themselves():
+    assert "builtin.sam" not in [c.id for c in WRAPPERS.candidates("optimizer")]
+    assert "builtin.sgd" in [c.id for c in WRAPPERS.candidates("optimizer")]
+
+
+def test_what_a_chain_declares_is_what_any_link_declares():
+    closing = OptimizerSpec(name="sam", wrap=lambda optimizer: optimizer, closure=True)
+    whole = replace(wrapper("acme", "sam"), spec=closing, base=optimizer("builtin", "sgd"))
+
+    assert whole.has("closure")
+    assert not whole.has("full_batch")
+
+
+def test_a_short_name_that_is_ours_stays_ours_whoever_else_offers_it():
+    ours = optimizer("builtin", "lion", "automl-opt")
+    catalog = Catalog([*CATALOG.components(), ours])
+
+    assert catalog.find("optimizer", "lion") == ours
+    assert catalog.find("optimizer", "acme.lion").plugin == "acme"
+    assert catalog.shared_names() == {}

@@ -6,7 +6,15 @@ import pytest
 
 from automl_opt.api import Float, Int, OneOf
 from automl_opt.core.params import from_dict
-from automl_opt.plugin.describe import component_data, host_data, range_text
+from automl_opt.plugin.describe import (
+    PLURALS,
+    component_data,
+    count_text,
+    facts,
+    host_data,
+    range_text,
+    written,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +48,11 @@ def test_a_component_is_told_with_all_it_declares(installed):
         "summary": "the sign of an interpolated momentum",
         "paper": "arXiv:2302.06675",
         "version": 1,
+        "wraps": False,
+        "generalises": {},
+        "expected_failures": {},
+        "decay": None,
+        "hooks": [],
         "plugin": "acme",
         "distribution": "acme-optimizers",
         "distribution_version": "1.2.0",
@@ -69,6 +82,73 @@ def test_a_host_is_told_with_its_failures_and_shared_names(installed):
         "umbrella.adamw",
         "umbrella.lion",
     ]
+    assert data["counts"] == {
+        "optimizer": 5,
+        "scheduler": 0,
+        "regularizer": 0,
+        "initializer": 0,
+        "strategy": 0,
+        "pruner": 0,
+    }
     assert data["shared_names"] == [
         {"kind": "optimizer", "name": "lion", "ids": ["acme.lion", "umbrella.lion"]}
     ]
+
+
+def test_several_of_a_kind_are_called_by_the_plural_of_their_hook():
+    assert [count_text(kind, 2) for kind in PLURALS] == [
+        "2 optimizers",
+        "2 schedulers",
+        "2 regularizers",
+        "2 initializers",
+        "2 strategies",
+        "2 pruners",
+    ]
+    assert [count_text("strategy", count) for count in (0, 1)] == ["0 strategies", "1 strategy"]
+
+
+WRAPPING = """
+from automl_opt.api import Float, OptimizerSpec, hookimpl
+
+
+def wrap(optimizer, *, rho):
+    return optimizer
+
+
+@hookimpl
+def automl_opt_optimizers():
+    yield OptimizerSpec(name="around", wrap=wrap, params={"rho": Float(0, 1)})
+    yield OptimizerSpec(
+        name="plain",
+        torch="torch.optim:SGD",
+        params={"lr": Float(0.1, 1), "momentum": Float(0, 0.9)},
+        generalises={"sgd": {"momentum": 0.0}, "gd": {}},
+        expected_failures={"twin": "there is no other", "pure": "it keeps a diary"},
+    )
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("plain", "some.plain"),
+        ("around", "some.around(…)"),
+        ("around(plain)", "some.around(some.plain)"),
+    ],
+)
+def test_a_wrapper_is_written_as_a_study_names_it(installed, name, text):
+    catalog = installed.write("some", WRAPPING).host().catalog
+
+    assert written(catalog.find("optimizer", name)) == text
+
+
+def test_what_a_component_declares_is_told_line_by_line(installed):
+    catalog = installed.write("some", WRAPPING).host().catalog
+
+    assert facts(catalog.find("optimizer", "plain"))[3:] == [
+        ("generalises", "sgd, at momentum = 0.0"),
+        ("generalises", "gd"),
+        ("expected failure", "twin: there is no other"),
+        ("expected failure", "pure: it keeps a diary"),
+    ]
+    assert facts(catalog.find("optimizer", "around"))[3:] == [("wraps", "another optimizer")]

@@ -253,6 +253,12 @@ def test_what_ships_with_automl_opt_needs_no_allowance(installed):
     assert statuses(host)["builtin"] != "not allowed"
 
 
+def test_whoever_leaves_plugins_out_may_say_why(installed):
+    host = installed.add("healthy").host(allow=[], because="left out today")
+
+    assert [plugin.reason for plugin in host.plugins] == ["left out today"]
+
+
 def test_a_component_of_a_plugin_that_is_not_allowed_is_missed_with_that_reason(installed):
     host = installed.add("healthy").host(allow=[])
 
@@ -325,6 +331,8 @@ def list_plugins(environment):
     return run.stdout.splitlines()
 
 
+OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
+
 SEEN = [
     "[('acme', 'acme-optimizers', '1.2.0')]",
     "['acme.lbfgs', 'acme.lion', 'acme.radam']",
@@ -339,9 +347,7 @@ def test_a_plugin_that_pip_installs_is_found_without_further_ado(tmp_path, fixtu
     target = tmp_path / "site-packages"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 
-    subprocess.run(
-        [*pip, "--no-deps", "--target", target, fixture_projects / "healthy"], check=True
-    )
+    subprocess.run([*pip, *OFFLINE, "--target", target, fixture_projects / "healthy"], check=True)
 
     assert list_plugins({**os.environ, "PYTHONPATH": str(target)}) == SEEN
 
@@ -352,11 +358,19 @@ HOST = load_host(allow=())
 @pytest.mark.parametrize(
     "component", HOST.catalog.components(), ids=lambda component: f"{component.kind} {component.id}"
 )
-def test_the_source_of_a_built_in_component_is_its_own_file(component):
+def test_the_source_of_a_built_in_component_is_its_own_file_and_that_of_its_code(component):
     folder = "strategies" if component.kind == "strategy" else f"{component.kind}s"
-    file = Path(automl_opt.__file__).parent / "builtin" / folder / f"{component.spec.name}.py"
+    modules = [f"automl_opt.builtin.{folder}.{component.spec.name}"]
+    for way in ("torch", "wrap", "sampler", "pruner"):
+        path = getattr(component.spec, way, None)
+        if isinstance(path, str) and path.startswith("automl_opt."):
+            modules.append(path.partition(":")[0])
+    root = Path(automl_opt.__file__).parent.parent
+    files = [root / f"{module.replace('.', '/')}.py" for module in modules]
 
-    assert component.source_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert component.module == modules[0]
+    expected = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    assert component.source_sha256 == expected
 
 
 def test_the_source_of_a_component_is_the_file_of_its_code_or_else_of_its_plugin(installed):

@@ -38,5 +38,6 @@ def test_a_path_that_leads_nowhere_is_an_error_that_names_its_owner(installed, c
         resolve(code, "optimizer acme.lion (acme 1.0)")
 
     assert str(caught.value) == (
-        f"optimizer acme.lion (acme 1.0): {code!r} cannot be loaded ({reason})"
+        f"optimizer acme.lion (acme 1.0): {code!r} cannot be loaded ({reason}); install what it "
+        "needs, or leave it out of the study"
     )

@@ -242,3 +242,86 @@ class TestSpaceOfOnesOwn:
     def test_no_optimizer_is_an_error(self):
         with pytest.raises(SpecError, match="at least one"):
             automl_opt.search_space([])
+
+
+def test_a_wrappers_own_parameters_stand_beside_those_of_what_it_wraps(catalog):
+    space = {"optimizer": ["sam(sgd)", "lookahead(sam(sgd))"], "scheduler": ["warmup(cosine)"]}
+
+    sam, both = arms_of(spec_of(space=space), catalog, {})
+
+    assert sam.arm == "sam(sgd)"
+    assert names(sam)[:2] == ["optimizer.lr", "optimizer.sam.rho"]
+    assert {"optimizer.lr", "optimizer.sam.rho", "optimizer.lookahead.k"} <= set(names(both))
+    assert "scheduler.warmup(cosine).floor" in names(sam)
+    assert "scheduler.warmup(cosine).warmup.fraction" in names(sam)
+
+
+def test_the_values_of_a_chain_become_the_parameters_of_its_links(catalog):
+    space = {"optimizer": ["sam(sgd)"], "scheduler": ["constant", "warmup(cosine)"]}
+    [sam] = arms_of(spec_of(space=space), catalog, {})
+    values = sam.space.defaults() | {
+        "optimizer.lr": 0.25,
+        "optimizer.sam.rho": 0.125,
+        "scheduler": "warmup(cosine)",
+        "scheduler.warmup(cosine).floor": 0.1,
+        "scheduler.warmup(cosine).warmup.fraction": 0.2,
+        "scheduler.warmup(cosine).warmup.start": 0.5,
+    }
+
+    recipe = sam.recipe(values)
+
+    assert recipe.optimizer.params == {"rho": 0.125}
+    assert recipe.optimizer.base.params == {"lr": 0.25}
+    assert recipe.scheduler.params == {"fraction": 0.2, "start": 0.5}
+    assert recipe.scheduler.base.params == {"floor": 0.1}
+
+
+def test_ranges_of_a_chain_are_those_of_its_components(catalog):
+    ranges = {"optimizer": {"sam": {"rho": 0.1}, "sgd": {"lr": 0.5}}}
+    [sam] = arms_of(spec_of(space={"optimizer": ["sam(sgd)"]}, ranges=ranges), catalog, {})
+
+    assert sam.default().optimizer.params["rho"] == 0.1
+    assert sam.default().optimizer.base.params["lr"] == 0.5
+
+    wrong = {"optimizer": {"sam(sgd)": {"rho": 0.1}}}
+    with pytest.raises(SpecError, match=r"write \[ranges.optimizer.sam\] and .*optimizer.sgd\]"):
+        arms_of(spec_of(space={"optimizer": ["sam(sgd)"]}, ranges=wrong), catalog, {})
+
+
+def test_all_optimizers_are_all_but_the_wrappers(catalog):
+    arms = arms_of(spec_of(space={"optimizer": "all"}), catalog, {})
+
+    assert [arm.arm for arm in arms] == [c.label for c in catalog.candidates("optimizer")]
+
+
+def test_a_wrapper_alone_is_refused_with_what_to_write(catalog):
+    with pytest.raises(UnknownComponent, match=r"\[space\] optimizer.*write sam\(OPTIMIZER\)"):
+        arms_of(spec_of(space={"optimizer": ["sam"]}), catalog, {})
+
+
+def test_the_scaling_rule_is_searched_where_there_are_several(catalog):
+    space = {"optimizer": ["sgd", "gd"], "batch_size": [32, 128], "lr_scaling": ["none", "linear"]}
+
+    sgd, gd = arms_of(spec_of(space=space), catalog, {})
+
+    assert entry(sgd, "lr_scaling").param == OneOf(("none", "linear"))
+    assert "lr_scaling" not in names(gd)
+    values = sgd.space.defaults() | {"batch_size": 128, "lr_scaling": "linear"}
+    assert sgd.recipe(values).lr_factor == 4.0
+
+
+def test_a_single_scaling_rule_is_given(catalog):
+    space = {"optimizer": ["sgd"], "batch_size": [128], "lr_scaling": "sqrt"}
+
+    [sgd] = arms_of(spec_of(space=space), catalog, {})
+
+    assert "lr_scaling" not in names(sgd)
+    assert sgd.default().lr_scaling == "sqrt"
+    assert sgd.default().lr_factor == 2.0
+
+
+def test_an_own_space_knows_wrappers_and_scaling_rules():
+    space = automl_opt.search_space("sam(sgd)", batch_size=128, lr_scaling="linear")
+
+    assert space.default().optimizer.name == "builtin.sam(builtin.sgd)"
+    assert space.default().lr_factor == 4.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,17 @@ def drawn(spec: ComponentSpec, sample: int) -> dict[str, Any]:
     return space.suggest_values(study.ask())
 
 
+def whole(kind: str, base: str) -> list[Any]:
+    """The built-in components of *kind* that work by themselves, and each wrapper around *base*."""
+    return [
+        BUILTIN.find(kind, f"{c.id}({base})") if c.wraps else c for c in BUILTIN.components(kind)
+    ]
+
+
 def part(catalog: Catalog, kind: str, name: str, **params: Any) -> Part:
-    component = catalog.find(kind, name)
-    return Part(component.id, {**component.defaults(), **params}, component.spec.version, kind)
+    """*params* are those of the outermost component; everything else is at its defaults."""
+    made = catalog.whole(kind, name).part()
+    return replace(made, params={**made.params, **params})
 
 
 def given(value: str | Part, catalog: Catalog, kind: str) -> Part:
@@ -102,6 +110,27 @@ def blobs(n: int = 42) -> tuple[Tensor, Tensor]:
 def task(**changes: Any) -> Task:
     given = {"model": mlp, "metrics": ["accuracy"], **changes}
     return Task(**given) if "train" in given else Task(**{"data": blobs(), **given})
+
+
+class Residual(nn.Module):
+    """A block that adds to its input: the branch is named as stochastic depth looks for it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(nn.Linear(width, width), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.residual(x)
+
+
+def for_everything(**changes: Any) -> Task:
+    """A task that every component can train: small images, activations, a residual branch."""
+
+    def network() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.ReLU(), Residual(6), nn.Linear(6, 3))
+
+    x, y = blobs()
+    return task(model=network, data=(x.reshape(-1, 2, 2), y), **changes)
 
 
 def setup(**changes: Any) -> Setup:

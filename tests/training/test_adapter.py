@@ -41,12 +41,16 @@ def network(inside: int = 5) -> Branching:
     return Branching(inside)
 
 
-def give_gradients(model: Branching, step: int) -> None:
+def give_gradients(model: Branching, step: int, create_graph: bool = False) -> None:
     """Autograd gradients of a noisy regression; branch 1 has one at every third step."""
     source = torch.Generator().manual_seed(step)
     x, y = torch.randn(16, 4, generator=source), torch.randn(16, 2, generator=source)
     model.zero_grad()
-    ((model(x, int(step % 3 == 1)) - y) ** 2).mean().backward()
+    loss = ((model(x, int(step % 3 == 1)) - y) ** 2).mean()
+    params = list(model.parameters())
+    grads = torch.autograd.grad(loss, params, create_graph=create_graph, allow_unused=True)
+    for param, grad in zip(params, grads, strict=True):
+        param.grad = grad
 
 
 def copy_gradients(source: nn.Module, target: nn.Module) -> None:
@@ -56,7 +60,8 @@ def copy_gradients(source: nn.Module, target: nn.Module) -> None:
 
 def run(optimizer, model, steps):
     for step in steps:
-        give_gradients(model, step)
+        torch.manual_seed(step)  # estimates of the curvature draw from it
+        give_gradients(model, step, optimizer._rule.curvature)
         optimizer.step()
 
 
@@ -71,7 +76,8 @@ def build(optimizer, parameters, params):
 
 
 def one_group(model):
-    return model.parameters()
+    """As a group, because of plain tensors the vectors would go free of weight decay."""
+    return [{"params": list(model.parameters())}]
 
 
 def groups(model):
@@ -109,7 +115,7 @@ def test_an_optimizer_ends_where_its_torch_twin_ends(optimizer, sample, layout):
 def test_tensors_of_several_blocks_are_updated_as_the_twin_does(optimizer):
     ours, theirs = network(CPU_BLOCK // 4 + 77), network(CPU_BLOCK // 4 + 77)
     assert sum(p.numel() > CPU_BLOCK for p in ours.parameters()) >= 1
-    mine = build(optimizer, ours.parameters(), {})
+    mine = build(optimizer, one_group(ours), {})
     twin = optimizer.code(optimizer.spec.twin)(theirs.parameters(), **optimizer.defaults())
 
     for step in range(10):
@@ -289,7 +295,7 @@ def test_odd_shapes_and_layouts_are_trained_like_any_other(optimizer):
         ]
 
     ours, theirs = odd(), odd()
-    mine = build(optimizer, ours, {})
+    mine = build(optimizer, [{"params": ours}], {})
     twin = optimizer.code(optimizer.spec.twin)(theirs, **optimizer.defaults())
 
     for step in range(20):

@@ -15,7 +15,7 @@ from automl_opt.training.build import TorchBuilder
 from automl_opt.training.check import check
 from automl_opt.training.task import Metric
 
-from .examples import BUILTIN, blobs, mlp, recipe, setup, task
+from .examples import BUILTIN, blobs, for_everything, mlp, recipe, setup, task
 from .test_data import Examples
 
 
@@ -32,7 +32,17 @@ def broken(*args):
 
 
 def test_a_task_that_fits_passes_and_its_parameters_are_counted():
-    assert run(task(), scheduler="all", regularizer="all", initializer="all", optimizer="all") == 51
+    assert run(task(), scheduler="all", optimizer="all") == 51
+
+
+def test_a_task_that_everything_can_train_passes_with_everything():
+    kinds = ("optimizer", "scheduler", "regularizer", "initializer")
+
+    assert run(for_everything(), **dict.fromkeys(kinds, "all")) == 93
+
+
+def test_wrappers_are_tried_around_what_they_wrap():
+    assert run(task(), optimizer=["sam(lookahead(adamw))"], scheduler=["warmup(cosine)"]) == 51
 
 
 def test_trying_leaves_the_random_sources_as_they_were():
@@ -100,7 +110,7 @@ def test_a_regularizer_for_another_loss_is_refused_though_the_probe_has_it_not()
 
 
 def test_a_regularizer_that_cannot_work_on_the_model_is_refused():
-    with pytest.raises(SpecError, match=r"regularizer: builtin\.dropout fails .*activation"):
+    with pytest.raises(SpecError, match=r"regularizer builtin\.dropout version 1 .*activation"):
         run(task(model=lambda: nn.Linear(4, 3)), regularizer=["dropout"])
 
 
@@ -119,7 +129,7 @@ def test_a_component_that_is_broken_stops_the_study_before_its_first_trial(insta
     )
     catalog = installed.write("acme", source).host(ours=True).catalog
 
-    with pytest.raises(SpecError, match=rf"\[space\] {kind}: acme\.bad"):
+    with pytest.raises(SpecError, match=rf"\[space\] {kind}: {kind} acme\.bad version 1 \(acme"):
         run(task(), catalog=catalog, **{kind: ["acme.bad"]})
 
 

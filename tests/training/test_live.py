@@ -56,7 +56,9 @@ def test_training_is_the_loop_one_would_write_by_hand(name):
     )
     component = BUILTIN.find("optimizer", name)
     model = starting_weights(one)
-    optimizer = component.code(component.spec.twin)(model.parameters(), **component.defaults())
+    groups = [{"params": [p for p in model.parameters() if p.ndim == 2]}]
+    groups.append({"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0})
+    optimizer = component.code(component.spec.twin)(groups, **component.defaults())
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3 * 4)
     losses, accuracies = [], []
     for epoch in range(3):
@@ -127,7 +129,7 @@ def noisy(x, y, rng, *, size):
     SEEN.append(("batch", len(x), torch.rand((), generator=rng).item()))
     return x + size, y
 
-def shrink(weights, *, size):
+def shrink(weights, lr, *, size):
     SEEN.append(("weights", len(weights), torch.is_grad_enabled()))
     for weight in weights:
         weight.fill_(size)
@@ -313,7 +315,7 @@ def test_frozen_weights_stay_and_tied_weights_stay_tied():
     live = slot._slot.live
     frozen = live.model.frozen.weight.clone()
 
-    assert len(live.weights) == 2
+    assert len(live.step.weights) == 2
     slot.advance()
 
     assert torch.equal(live.model.frozen.weight, frozen)

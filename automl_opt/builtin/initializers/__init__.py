@@ -8,6 +8,7 @@ from automl_opt.builtin.initializers import (
     delta_orthogonal,
     he,
     lecun,
+    lsuv,
     orthogonal,
     truncated_normal,
     xavier,
@@ -21,4 +22,5 @@ SPECS: tuple[InitializerSpec, ...] = (
     truncated_normal.spec,
     orthogonal.spec,
     delta_orthogonal.spec,
+    lsuv.spec,
 )

@@ -9,6 +9,8 @@ no groups: a depthwise convolution of n channels comes out small, by 1 over the 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from automl_opt.api import Float, InitializerSpec
@@ -28,10 +30,16 @@ def init(tensor: Tensor, generator: Generator, *, gain: float) -> None:
         tensor[(slice(None), slice(None), *centre)] = matrix
 
 
+def variance(shape: Sequence[int], *, gain: float) -> float:
+    """The mean square of a value, the zeros around the centre included."""
+    return gain**2 / (max(shape[:2]) * math.prod(shape[2:]))
+
+
 spec = InitializerSpec(
     name="delta_orthogonal",
     summary="an orthogonal matrix at the centre of each kernel, for deep convolutional networks",
     paper="Xiao et al. 2018, arXiv:1806.05393",
     init=init,
+    variance=variance,
     params={"gain": Float(0.5, 2.0, log=True, default=1.0)},
 )

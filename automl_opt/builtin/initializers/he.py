@@ -6,6 +6,8 @@ distribution.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from automl_opt.api import InitializerSpec, OneOf
@@ -21,10 +23,15 @@ def init(tensor: Tensor, generator: Generator, *, distribution: str) -> None:
     fill(tensor, nonlinearity="relu", generator=generator)
 
 
+def variance(shape: Sequence[int], *, distribution: str) -> float:
+    return 2 / math.prod(shape[1:])
+
+
 spec = InitializerSpec(
     name="he",
     summary="variance 2 / fan_in, for layers with ReLU",
     paper="He et al. 2015, arXiv:1502.01852, eq. 10",
     init=init,
+    variance=variance,
     params={"distribution": OneOf(("uniform", "normal"), default="normal")},
 )

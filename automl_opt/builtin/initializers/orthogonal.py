@@ -6,6 +6,8 @@ taken as a matrix of one row an output channel.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from automl_opt.api import Float, InitializerSpec
@@ -20,10 +22,16 @@ def init(tensor: Tensor, generator: Generator, *, gain: float) -> None:
     orthogonal_(tensor, gain=gain, generator=generator)
 
 
+def variance(shape: Sequence[int], *, gain: float) -> float:
+    """The mean square of a value; there is no spread to it, the lengths are exact."""
+    return gain**2 / max(shape[0], math.prod(shape[1:]))
+
+
 spec = InitializerSpec(
     name="orthogonal",
     summary="rows or columns at right angles, all of one length",
     paper="Saxe, McClelland & Ganguli 2014, arXiv:1312.6120",
     init=init,
+    variance=variance,
     params={"gain": Float(0.5, 2.0, log=True, default=1.0)},
 )

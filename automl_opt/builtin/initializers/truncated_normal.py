@@ -9,6 +9,8 @@ networks of narrower layers, which is why the range goes far above.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from automl_opt.api import Float, InitializerSpec
@@ -23,10 +25,16 @@ def init(tensor: Tensor, generator: Generator, *, std: float) -> None:
     trunc_normal_(tensor, std=std, a=-2 * std, b=2 * std, generator=generator)
 
 
+def variance(shape: Sequence[int], *, std: float) -> float:
+    density = math.exp(-2) / math.sqrt(2 * math.pi)  # of the standard normal distribution at 2
+    return std**2 * (1 - 4 * density / math.erf(math.sqrt(2)))
+
+
 spec = InitializerSpec(
     name="truncated_normal",
     summary="normal with one spread for every layer, cut at 2 std: variance 0.774 · std²",
     paper="Devlin et al. 2019, arXiv:1810.04805 (github.com/google-research/bert, modeling.py)",
     init=init,
+    variance=variance,
     params={"std": Float(5e-3, 0.5, log=True, default=0.02)},
 )

@@ -2,10 +2,10 @@
 
 Shazeer & Stern 2018, arXiv:1804.04235, Algorithm 4, in torch's form: ``lr`` takes the place of the
 paper's 0.01 as the largest relative step, which ``1 / sqrt(t)`` caps, so that a high rate falls by
-itself; weights decay on their own; eps1 is a floor under the estimate instead of being added to the
-squared gradients. The last two dimensions of a tensor are its matrices; vectors keep every square.
-torch's eps1, the dtype's precision, distorts the estimate of float32 gradients below 3e-4; ours
-does below 3e-8.
+itself; weights decay on their own, biases and norms only where parameter groups say so; eps1 is a
+floor under the estimate instead of being added to the squared gradients. The last two dimensions of
+a tensor are its matrices; vectors keep every square. torch's eps1, the dtype's precision, distorts
+the estimate of float32 gradients below 3e-4; ours does below 3e-8.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ spec = OptimizerSpec(
     summary="Adam without momentum, its mean square kept as one row and column of each matrix",
     paper="Shazeer & Stern 2018, arXiv:1804.04235, Algorithm 4",
     rule=Rule(init, update, coefficients),
+    decay="weight_decay",
     twin=twin,
     params={
         "lr": Float(3e-3, 0.3, log=True, default=3e-2),

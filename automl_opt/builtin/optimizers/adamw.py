@@ -1,8 +1,8 @@
 """AdamW: Adam, with weights that decay by themselves instead of through the gradient.
 
 Loshchilov & Hutter 2019, arXiv:1711.05101, Algorithm 2. As in torch the decay is multiplied by the
-learning rate, and so by the schedule; every parameter decays, biases too. The corrections are
-folded into the step size and eps as in our Adam.
+learning rate, and so by the schedule; unlike there, biases and norms go free of it unless parameter
+groups say otherwise. The corrections are folded into the step size and eps as in our Adam.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ spec = OptimizerSpec(
     summary="Adam with decoupled weight decay",
     paper="Loshchilov & Hutter 2019, arXiv:1711.05101, Algorithm 2",
     rule=Rule(init, update, coefficients, elementwise=True),
+    decay="weight_decay",
     twin=twin,
     params={
         "lr": Float(1e-4, 3e-2, log=True, default=1e-3),
@@ -81,4 +82,5 @@ spec = OptimizerSpec(
         "weight_decay": Float(1e-6, 0.3, log=True, default=1e-2),
         "eps": OneOf((1e-8,)),
     },
+    generalises={"adam": {"weight_decay": 0.0}},
 )

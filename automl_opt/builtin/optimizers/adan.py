@@ -2,7 +2,8 @@
 
 Xie et al. 2022, arXiv:2208.06677, Algorithm 1, without restarts. As in the authors' code
 (github.com/sail-sg/Adan) the betas say how much is kept, where the paper's say how much is new; the
-running means start at 0 and are corrected as Adam's are; and the first difference is 0.
+running means start at 0 and are corrected as Adam's are; and the first difference is 0. Unlike
+there, biases and norms do not decay unless parameter groups say so.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ spec = OptimizerSpec(
     summary="Adam with Nesterov momentum from the differences of successive gradients",
     paper="Xie et al. 2022, arXiv:2208.06677, Algorithm 1",
     rule=Rule(init, update, coefficients, elementwise=True),
+    decay="weight_decay",
     params={
         "lr": Float(1e-3, 0.1, log=True, default=1e-2),
         "beta1": Float(0.9, 0.99, default=0.98),

@@ -63,4 +63,5 @@ spec = OptimizerSpec(
         # at 1 every weight of a small network is 0 within a few epochs, and none comes back
         "l1": Float(1e-5, 0.1, log=True, default=1e-3),
     },
+    generalises={"adagrad": {"l1": 0.0, "beta": 1e-10}},
 )

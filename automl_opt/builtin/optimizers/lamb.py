@@ -1,8 +1,9 @@
 """LAMB: AdamW whose every step is a fixed fraction of the tensor it moves.
 
 You et al. 2020, arXiv:1904.00962, Algorithm 2, with the identity for phi. As in the authors' code
-the ratio is 1 where a norm is 0. Each parameter is a layer of its own, biases too. Adam's
-corrections are folded into the step and eps as in our Adam.
+the ratio is 1 where a norm is 0, and biases and norms do not decay, unless parameter groups say so.
+Each parameter is a layer of its own, biases too. Adam's corrections are folded into the step and
+eps as in our Adam.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ spec = OptimizerSpec(
     summary="AdamW, each tensor's step in proportion to its norm",
     paper="You et al. 2020, arXiv:1904.00962, Algorithm 2",
     rule=Rule(init, update, coefficients),
+    decay="weight_decay",
     params={
         "lr": Float(1e-3, 5e-2, log=True, default=1e-2),
         "beta1": Float(0.8, 0.99, default=0.9),

@@ -2,7 +2,8 @@
 
 You, Gitman & Ginsburg 2017, arXiv:1708.03888, Algorithm 1. The paper does not say what to do with
 norms of 0: a tensor or gradient of 0 takes a plain step, as in NVIDIA's LARC. Each parameter is a
-layer of its own, biases too. Only ``lr * trust`` matters where no norm is 0.
+layer of its own, biases too; these and norms do not decay unless parameter groups say so. Only
+``lr * trust`` matters where no norm is 0.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ spec = OptimizerSpec(
     summary="SGD with momentum, each tensor's step in proportion to its norm",
     paper="You, Gitman & Ginsburg 2017, arXiv:1708.03888, Algorithm 1",
     rule=Rule(init, update),
+    decay="weight_decay",
     params={
         "lr": Float(0.3, 5.0, log=True, default=2.0),
         "momentum": Float(0.5, 0.99, default=0.9),

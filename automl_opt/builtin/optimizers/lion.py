@@ -2,7 +2,8 @@
 
 Chen et al. 2023, arXiv:2302.06675, Algorithm 2. Every weight moves by the learning rate, whatever
 the size of its gradient, so that rates are some 3 to 10 times smaller than Adam's and decays as
-much larger. The decay is multiplied by the learning rate, and so by the schedule.
+much larger. The decay is multiplied by the learning rate, and so by the schedule; biases and norms
+go free of it unless parameter groups say otherwise.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ spec = OptimizerSpec(
     summary="steps of one size along the sign of an interpolated momentum",
     paper="Chen et al. 2023, arXiv:2302.06675, Algorithm 2",
     rule=Rule(init, update, coefficients, elementwise=True),
+    decay="weight_decay",
     params={
         "lr": Float(1e-4, 1e-2, log=True, default=1e-3),
         "beta1": Float(0.8, 0.99, default=0.9),

@@ -46,4 +46,5 @@ spec = OptimizerSpec(
         "lr": Float(1e-3, 0.5, log=True, default=0.05),
         "momentum": Float(0.5, 0.99, default=0.9),
     },
+    generalises={"sgd": {"momentum": 0.0}},
 )

@@ -6,8 +6,8 @@ by default. Unlike both, the orthogonalisation runs in the dtype of the weights:
 bfloat16 whatever it is given, so that torch's agrees to two digits and cannot be a twin. Tensors of
 more than two dimensions are the matrix ``[rows, -1]``, as convolutions are in the post. Biases,
 scales and other vectors go by our AdamW at ``fallback_ratio * lr``: a ratio, so that a schedule
-moves both. The post keeps embeddings and the last layer from Muon as well, which a rule, seeing one
-tensor, cannot know.
+moves both; they do not decay unless parameter groups say so. The post keeps embeddings and the last
+layer from Muon as well, which a rule, seeing one tensor, cannot know.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ spec = OptimizerSpec(
     summary="momentum, its matrices orthogonalised; AdamW for vectors",
     paper="Jordan et al. 2024, kellerjordan.github.io/posts/muon",
     rule=Rule(init, update, coefficients),
+    decay="weight_decay",
     params={
         "lr": Float(5e-3, 0.1, log=True, default=2e-2),
         "momentum": Float(0.8, 0.99, default=0.95),

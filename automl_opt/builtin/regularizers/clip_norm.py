@@ -6,6 +6,7 @@ A gradient that is not finite makes all of them so: clipping does not hide a div
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def grads(grads: Sequence[Tensor], *, max_norm: float) -> list[Tensor]:
+def grads(
+    grads: Sequence[Tensor], parameters: Sequence[Tensor], *, max_norm: float
+) -> list[Tensor]:
     import torch
     from torch.linalg import vector_norm
 
@@ -32,4 +35,5 @@ spec = RegularizerSpec(
     paper="Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, Algorithm 1",
     grads=grads,
     params={"max_norm": Float(0.1, 10.0, log=True, default=1.0)},
+    identity={"max_norm": math.inf},
 )

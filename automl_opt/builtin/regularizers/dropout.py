@@ -26,6 +26,8 @@ def model(model: Module, *, p: float) -> Module:
     """
     from torch import nn
 
+    from automl_opt.builtin.regularizers.places import hidden_activations
+
     present = (
         nn.Dropout,
         nn.Dropout1d,
@@ -41,7 +43,7 @@ def model(model: Module, *, p: float) -> Module:
         return model
 
     pairs: dict[Module, Module] = {}
-    for parent, name, activation in _hidden_activations(model):
+    for parent, name, activation in hidden_activations(model):
         if activation not in pairs:
             pair = nn.Sequential(activation, nn.Dropout(p))
             pairs[activation] = pair.train(activation.training)
@@ -56,50 +58,11 @@ def model(model: Module, *, p: float) -> Module:
     return model
 
 
-def _hidden_activations(model: Module) -> list[tuple[Module, str, Module]]:
-    """Every place ``(parent, name, activation)``, shared modules at each of theirs."""
-    from torch import nn
-
-    kinds = (
-        nn.CELU,
-        nn.ELU,
-        nn.GELU,
-        nn.Hardsigmoid,
-        nn.Hardswish,
-        nn.Hardtanh,  # and ReLU6
-        nn.LeakyReLU,
-        nn.Mish,
-        nn.PReLU,
-        nn.RReLU,
-        nn.ReLU,
-        nn.SELU,
-        nn.SiLU,
-        nn.Sigmoid,
-        nn.Softplus,
-        nn.Softsign,
-        nn.Tanh,
-        nn.Tanhshrink,
-    )
-    last: tuple[Module, str] | None = None
-    tail = model
-    while isinstance(tail, nn.Sequential) and len(tail) > 0:
-        last = (tail, next(reversed(tail._modules)))
-        tail = tail[-1]
-
-    places = []
-    for path, module in model.named_modules(remove_duplicate=False):
-        parent_path, _, name = path.rpartition(".")
-        if isinstance(module, kinds) and path:
-            parent = model.get_submodule(parent_path)
-            if last is None or parent is not last[0] or name != last[1]:
-                places.append((parent, name, module))
-    return places
-
-
 spec = RegularizerSpec(
     name="dropout",
     summary="sets hidden values to 0 at random while training",
     paper="Srivastava et al. 2014, jmlr.org/papers/v15/srivastava14a.html",
     model=model,
     params={"p": Float(0.05, 0.6, default=0.2)},
+    identity={"p": 0.0},
 )

@@ -32,4 +32,5 @@ spec = RegularizerSpec(
         "patience": Int(3, 20, default=10),
         "min_delta": Float(1e-6, 1e-2, log=True, default=1e-4),
     },
+    identity={"patience": math.inf},
 )

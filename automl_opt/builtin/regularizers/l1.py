@@ -27,4 +27,5 @@ spec = RegularizerSpec(
     paper="Tibshirani 1996, doi:10.1111/j.2517-6161.1996.tb02080.x",
     loss=loss,
     params={"strength": Float(1e-6, 3e-3, log=True, default=1e-5)},
+    identity={"strength": 0.0},
 )

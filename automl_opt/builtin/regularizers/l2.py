@@ -28,4 +28,5 @@ spec = RegularizerSpec(
     paper="Hoerl & Kennard 1970, doi:10.1080/00401706.1970.10488634; Krogh & Hertz 1991",
     loss=loss,
     params={"strength": Float(1e-6, 1e-1, log=True, default=1e-4)},
+    identity={"strength": 0.0},
 )

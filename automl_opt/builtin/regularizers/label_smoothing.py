@@ -41,4 +41,5 @@ spec = RegularizerSpec(
     loss=loss,
     losses=("cross_entropy",),
     params={"epsilon": Float(0.01, 0.3, default=0.1)},
+    identity={"epsilon": 0.0},
 )

@@ -16,6 +16,7 @@ from automl_opt.builtin.schedulers import (
     reduce_on_plateau,
     step,
     warm_restarts,
+    warmup,
     wsd,
 )
 
@@ -33,4 +34,5 @@ SPECS: tuple[SchedulerSpec, ...] = (
     one_cycle.spec,
     wsd.spec,
     reduce_on_plateau.spec,
+    warmup.spec,
 )

@@ -35,4 +35,5 @@ spec = SchedulerSpec(
     factor=factor,
     twin=twin,
     params={"floor": Float(0.0, 0.2, default=0.0)},
+    generalises={"constant": {"floor": 1.0}},
 )

@@ -73,4 +73,5 @@ spec = SchedulerSpec(
         "mode": OneOf(("triangular", "triangular2", "exp_range")),
         "final": Float(1e-3, 0.5, log=True, default=0.1, when=("mode", ("exp_range",))),
     },
+    generalises={"constant": {"base": 1.0}},
 )

@@ -33,4 +33,5 @@ spec = SchedulerSpec(
     factor=factor,
     twin=twin,
     params={"final": Float(1e-4, 0.5, log=True, default=1e-2)},
+    generalises={"constant": {"final": 1.0}},
 )

@@ -40,4 +40,5 @@ spec = SchedulerSpec(
         "fraction": Float(0.01, 0.3, default=0.1),
         "start": Float(1e-3, 0.5, log=True, default=0.1),
     },
+    generalises={"constant": {"start": 1.0}},
 )

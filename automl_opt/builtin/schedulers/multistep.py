@@ -44,4 +44,5 @@ spec = SchedulerSpec(
         "second": Float(0.6, 0.95, default=0.75),
         "gamma": Float(0.05, 0.7, log=True, default=0.1),
     },
+    generalises={"constant": {"gamma": 1.0}},
 )

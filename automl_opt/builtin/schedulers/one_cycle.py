@@ -64,4 +64,5 @@ spec = SchedulerSpec(
         "final_div": Float(10.0, 1e5, log=True, default=1e4),
         "shape": OneOf(("cosine", "linear")),
     },
+    generalises={"constant": {"div": 1.0, "final_div": 1.0}},
 )

@@ -32,4 +32,5 @@ spec = SchedulerSpec(
     factor=factor,
     twin=twin,
     params={"power": Float(0.5, 4.0, log=True, default=1.0)},
+    generalises={"constant": {"power": 0.0}},
 )

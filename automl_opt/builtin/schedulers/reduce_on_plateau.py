@@ -57,4 +57,5 @@ spec = SchedulerSpec(
         "patience": Int(1, 10, default=3),
         "threshold": Float(1e-5, 1e-2, log=True, default=1e-4),
     },
+    generalises={"constant": {"gamma": 1.0}},
 )

@@ -40,4 +40,5 @@ spec = SchedulerSpec(
         "fraction": Float(0.1, 0.5, default=0.3),
         "gamma": Float(0.05, 0.7, log=True, default=0.1),
     },
+    generalises={"constant": {"gamma": 1.0}},
 )

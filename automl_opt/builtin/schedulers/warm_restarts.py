@@ -51,4 +51,5 @@ spec = SchedulerSpec(
         "t_mult": Int(1, 3, default=2),
         "floor": Float(0.0, 0.2, default=0.0),
     },
+    generalises={"cosine": {"cycles": 1}, "constant": {"floor": 1.0}},
 )

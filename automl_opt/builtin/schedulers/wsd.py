@@ -32,4 +32,5 @@ spec = SchedulerSpec(
         "decay": Float(0.05, 0.6, default=0.2),
         "shape": OneOf(("linear", "1-sqrt"), default="1-sqrt"),
     },
+    generalises={"constant": {"warmup": 0.0, "decay": 0.0}},
 )
