@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import optuna
 import pytest
+from optuna.trial import TrialState, create_trial
 
 from automl_opt.api import Float, Int, OneOf
-from automl_opt.builtin.pruners import hyperband, median
+from automl_opt.builtin.pruners import hyperband, median, milestones, successive_halving
 from automl_opt.builtin.strategies import tpe
 from automl_opt.core.space import Entry, SearchSpace
 from automl_opt.plugin.host import load_host
@@ -32,7 +33,7 @@ def value_of(values):
     return abs(values["lr"] - 0.1) + values.get("final", 0.5) + values["size"] / 64
 
 
-def search(strategy, params, seed, trials=25, space=SPACE):
+def search(strategy, params, seed, trials=15, space=SPACE):
     """As a study does it: a fresh sampler for every trial, seeded by the trial's number."""
     make = strategy.code(strategy.spec.sampler)
     study = optuna.create_study(direction="minimize")
@@ -151,3 +152,91 @@ def test_hyperband_ends_most_of_the_trials_that_get_worse_and_worse():
 
     assert called[0] == []
     assert sum(bool(epochs) for epochs in called[10:]) > 10
+
+
+def test_successive_halving_judges_at_rungs_that_grow_by_its_factor():
+    made = successive_halving.pruner(epochs=30, min_resource=2, reduction_factor=3)
+
+    called = prune_calls(made, [[1.0] * 30, *([[9.0] * 30] * 3)])
+
+    assert called[0] == []
+    assert [epochs[0] for epochs in called[1:]] == [2, 2, 2]
+
+
+def test_successive_halving_lets_one_trial_in_three_pass_a_rung():
+    made = successive_halving.pruner(epochs=9, min_resource=1, reduction_factor=3)
+
+    called = prune_calls(made, [[float(-k)] * 9 for k in range(9)])  # every trial is the best yet
+    worse = prune_calls(made, [[float(k)] * 9 for k in range(9)])
+
+    assert called == [[]] * 9
+    assert worse[0] == []
+    assert all(epochs[0] == 1 for epochs in worse[1:])
+
+
+def late(**params):
+    defaults = {"first": 0.5, "milestones": 2, "keep": 0.5, "n_startup_trials": 2}
+    return milestones.pruner(epochs=8, **(defaults | {"across_schedules": False} | params))
+
+
+@pytest.mark.parametrize(
+    ("params", "epochs"),
+    [
+        ({}, [4, 6]),
+        ({"first": 0.75, "milestones": 1}, [6]),
+        ({"first": 0.125, "milestones": 1}, [1]),
+        ({"n_startup_trials": 5}, []),
+    ],
+)
+def test_milestones_judges_at_its_epochs_only(params, epochs):
+    called = prune_calls(late(**params), [[1.0] * 8, [2.0] * 8, [9.0] * 8])
+
+    assert called == [[], [], epochs]
+
+
+def test_milestones_never_judges_at_the_last_epoch():
+    made = late(first=0.95, milestones=10)
+
+    assert prune_calls(made, [[float(k)] * 8 for k in range(6)]) == [[]] * 6
+
+
+@pytest.mark.parametrize(("across", "ended"), [(False, []), (True, [4, 6])])
+def test_milestones_ranks_trials_of_the_same_schedule_alone_unless_told_to(across, ended):
+    """The last trial is the worst of all and the only one of its schedule."""
+    study = optuna.create_study(pruner=late(across_schedules=across))
+    called = []
+    for value, schedule in [(1.0, "cosine"), (2.0, "cosine"), (3.0, "cosine"), (9.0, "step")]:
+        study.enqueue_trial({"scheduler": schedule})
+        trial = study.ask()
+        trial.suggest_categorical("scheduler", ["cosine", "step"])
+        called.append([])
+        for epoch in range(1, 9):
+            trial.report(value, epoch)
+            if trial.should_prune():
+                called[-1].append(epoch)
+        study.tell(trial, value)
+
+    assert called[-1] == ended
+
+
+def test_milestones_keeps_its_share():
+    made = late(keep=0.25, milestones=1, n_startup_trials=7)
+
+    called = prune_calls(made, [[float(k)] * 8 for k in (0, 1, 2, 3, 4, 5, 6)] + [[1.5] * 8])
+    among_the_best = prune_calls(
+        made, [[float(k)] * 8 for k in (0, 1, 2, 3, 4, 5, 6)] + [[0.5] * 8]
+    )
+
+    assert called[-1] == [4]
+    assert among_the_best[-1] == []
+
+
+def test_milestones_ends_a_trial_whose_value_is_not_a_number():
+    made = late(n_startup_trials=1)
+    study = optuna.create_study(pruner=made)
+    prune = []
+    for value in (1.0, float("nan")):
+        study.add_trial(create_trial(state=TrialState.RUNNING, intermediate_values={4: value}))
+        prune.append(made.prune(study, study.trials[-1]))
+
+    assert prune == [False, True]

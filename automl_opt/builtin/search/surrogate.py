@@ -1,0 +1,114 @@
+"""The surrogate: three Gaussian processes in rotation, each of another view of the losses.
+
+They differ in the target. With ``z = 2 (loss - median) / (median - minimum)``, A clips z to ±2.5, B
+takes the logarithm of its positive half, C is half normal-score ranks and half A: to all of them
+the unknown is as good as the median trial. A fit is used until the trials have grown by 14 %, and
+starts from the one before, which lies on the trial that made it: a study that is opened again goes
+on with the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from automl_opt.builtin.search.encoding import Array, Space
+from automl_opt.builtin.search.gp import Posterior, Prior, fit
+from automl_opt.builtin.search.history import History
+
+VIEWS = ("A", "B", "C")
+GROWTH = 1.14
+ROWS = 250
+"""Trials that a process is given at most: the best half of them and the newest half."""
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """One view's posterior, running trials believed.
+
+    Args:
+        rows: int ``[m]``, the history's rows that it was given.
+        means: its ``[m]`` posterior means there.
+        note: what the trial has to note so that the next fit starts from this one.
+    """
+
+    view: str
+    posterior: Posterior
+    rows: Any
+    means: Array
+    note: Mapping[str, Any]
+
+    def target(self, rows: Any) -> float:
+        """What is to be improved: the lowest posterior mean of the first 5 of *rows*."""
+        at = {int(row): i for i, row in enumerate(self.rows)}
+        known = [at[int(row)] for row in rows if int(row) in at][:5]
+        if not known:
+            return float(self.means.min())
+        return float(self.means[known].min())
+
+
+def view_of(history: History) -> str:
+    """Whose turn it is."""
+    return VIEWS[(len(history) + len(history.pending_genes)) % len(VIEWS)]
+
+
+def model(history: History, view: str) -> Surrogate:
+    """The surrogate of *history* in one *view*; needs a finished trial that is not bad."""
+    space = history.space
+    rows = _kept(history)
+    points, targets = history.cube[rows], _targets(history, view)[rows]
+    groups, names = _groups(space)
+    prior = Prior(4.0 / max(1.0, len(names) / 4.0), weight_sd=1.5 if view == "C" else 1.0)
+    key = f"gp.{view}"
+    last = history.newest(key)
+    theta = None if last is None else _theta(last, names, prior)
+    note: Mapping[str, Any] = {}
+    if last is None or theta is None or len(history) >= GROWTH * last["n"]:
+        theta = fit(points, targets, groups, prior, theta)
+        weights = dict(zip(names, theta[:-2].tolist(), strict=True))
+        note = {key: {"n": len(history), "weights": weights, "rest": theta[-2:].tolist()}}
+    posterior = Posterior(theta, points, targets, groups)
+    means = posterior.means(points)
+    return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
+
+
+def _kept(history: History) -> Any:
+    if len(history) <= ROWS:
+        return np.arange(len(history))
+    newest = np.arange(len(history) - ROWS // 2, len(history))
+    return np.union1d(history.order[: ROWS // 2], newest)
+
+
+def _targets(history: History, view: str) -> Array:
+    loss = history.loss
+    good = loss[~history.bad]
+    median, least = np.median(good), good.min()
+    scale = (median - least) or (good.max() - least) or 1.0
+    z = 2.0 * (loss - median) / scale
+    if view == "B":
+        return np.where(z > 0, 2.0 * np.log1p(np.maximum(z, 0.0) / 2.0), z)
+    clipped = np.clip(z, -2.5, 2.5)
+    if view == "A":
+        return clipped
+    scores = special.ndtri((stats.rankdata(loss) - 0.5) / len(loss))
+    both: Array = 0.5 * scores + 0.5 * clipped
+    return both
+
+
+def _groups(space: Space) -> tuple[Any, tuple[str, ...]]:
+    """Which lengthscale a column of the cube has, and whose they are."""
+    used = np.unique(space.groups)
+    return np.searchsorted(used, space.groups), tuple(space.names[j] for j in used)
+
+
+def _theta(last: Mapping[str, Any], names: tuple[str, ...], prior: Prior) -> Array:
+    """The kernel that *last* notes; parameters that came later start at the prior."""
+    theta = prior.centre(len(names))
+    for i, name in enumerate(names):
+        theta[i] = last["weights"].get(name, theta[i])
+    theta[-2:] = last["rest"]
+    return theta

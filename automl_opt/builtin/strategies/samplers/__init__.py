@@ -1,0 +1,1 @@
+"""The samplers of our own strategies: what their specs name, imported on first use."""

@@ -1,0 +1,62 @@
+"""CPU time of a trial as a study grows: ``python benchmarks/search/growth.py [NAME …]``.
+
+One study of random trials in a mixed, conditional space of 12 parameters is grown to each length;
+every strategy is then asked and told 20 trials of it, after three that are not counted.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+
+import optuna
+from optuna.samplers import RandomSampler
+from run import make_sampler
+
+from automl_opt.api import Float, Int, OneOf, SearchSpace
+from automl_opt.core.space import Entry
+
+LENGTHS = (100, 200, 1000)
+SPACE = SearchSpace(
+    (
+        *(Entry(f"x{k}", Float(0.0, 1.0)) for k in range(4)),
+        *(Entry(f"lr{k}", Float(1e-5, 1.0, log=True)) for k in range(2)),
+        *(Entry(f"n{k}", Int(1, 512, log=True)) for k in range(2)),
+        Entry("kind", OneOf(("a", "b", "c"))),
+        *(Entry(f"of_b{k}", Float(0.0, 1.0), when=(("kind", ("b",)),)) for k in range(3)),
+    )
+)
+
+
+def one(study: optuna.Study) -> float:
+    """CPU milliseconds of ask, suggest and tell."""
+    began = time.process_time()
+    trial = study.ask()
+    values = SPACE.suggest_values(trial)
+    study.tell(trial, sum(v for v in values.values() if not isinstance(v, str)))
+    return 1000 * (time.process_time() - began)
+
+
+def main() -> None:
+    names = sys.argv[1:]
+    study = optuna.create_study()
+    print("| strategy | " + " | ".join(map(str, LENGTHS)) + " |")
+    cells: dict[str, list[str]] = {name: [] for name in names}
+    for length in LENGTHS:
+        for name in names:
+            study.sampler = RandomSampler(seed=len(study.get_trials(deepcopy=False)))
+            while len(study.get_trials(deepcopy=False)) < length:
+                one(study)
+            copy = optuna.create_study()
+            copy.add_trials(study.get_trials(deepcopy=False))
+            copy.sampler = make_sampler(name, seed=0, budget=length, space=None)
+            times = [one(copy) for _ in range(23)][3:]
+            cells[name].append(f"{statistics.mean(times):.1f}")
+    for name, row in cells.items():
+        print(f"| {name} | {' | '.join(row)} |")
+
+
+if __name__ == "__main__":
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    main()

@@ -1,0 +1,113 @@
+"""The Gaussian process agrees with scikit-learn's and its gradients with finite differences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from scipy.stats import norm
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+from automl_opt.builtin.search.gp import (
+    JITTER,
+    Posterior,
+    Prior,
+    fit,
+    log_improvement,
+    negative_log_posterior,
+)
+
+GROUPS = np.array([0, 1, 1, 2])
+PRIOR = Prior(2.0)
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    points = rng.random((30, 4))
+    return points, np.sin(5 * points[:, 0]) + points[:, 3] ** 2 + 0.1 * rng.standard_normal(30)
+
+
+@pytest.fixture
+def theta():
+    return np.array([0.3, -0.5, 1.2, 0.2, math.log(0.05)])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_of_the_posterior_of_the_kernel_is_that_of_finite_differences(data, seed):
+    points, targets = data
+    theta = PRIOR.centre(3) + np.random.default_rng(seed).normal(0, 1, 5)
+
+    def value(t):
+        return negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0]
+
+    _, gradient = negative_log_posterior(theta, points, targets, GROUPS, PRIOR)
+
+    np.testing.assert_allclose(gradient, approx_fprime(theta, value, 1e-6), rtol=1e-3, atol=1e-3)
+
+
+def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
+    points, targets = data
+    new = np.random.default_rng(1).random((7, 4))
+    lengths = np.exp(-0.5 * theta[GROUPS])
+    kernel = ConstantKernel(math.exp(theta[-2])) * Matern(lengths, nu=2.5)
+    twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[-1]) + JITTER, optimizer=None)
+    twin.fit(points, targets)
+
+    means, deviations = Posterior(theta, points, targets, GROUPS).predict(new)
+
+    expected, expected_deviations = twin.predict(new, return_std=True)
+    np.testing.assert_allclose(means, expected, rtol=1e-8)
+    np.testing.assert_allclose(deviations, expected_deviations, rtol=1e-6)
+
+
+def test_the_fit_is_no_worse_than_any_of_many_random_kernels(data):
+    points, targets = data
+
+    found = fit(points, targets, GROUPS, PRIOR, iterations=100)
+
+    reached, gradient = negative_log_posterior(found, points, targets, GROUPS, PRIOR)
+    random = PRIOR.centre(3) + np.random.default_rng(0).normal(0, 1.5, (200, 5))
+    assert reached <= min(
+        negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0] for t in random
+    )
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-2)
+
+
+def test_the_gradient_of_log_ei_is_that_of_finite_differences(data, theta):
+    posterior = Posterior(theta, *data, GROUPS)
+    new = np.random.default_rng(1).random((5, 4))
+
+    value, gradient = posterior.log_ei_gradient(new, target=-0.5)
+
+    np.testing.assert_allclose(value, posterior.log_ei(new, -0.5), rtol=1e-10)
+    for k, point in enumerate(new):
+        expected = approx_fprime(point, lambda x: posterior.log_ei(x[None], -0.5)[0], 1e-6)
+        np.testing.assert_allclose(gradient[k], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_log_improvement_is_the_logarithm_where_that_can_be_taken_and_falls_beyond():
+    z = np.array([-4.0, -1.0, 0.0, 2.0])
+    far = np.array([-1e6, -1e4, -1e3, -100.0, -40.0, -10.0])
+
+    log_h, _ = log_improvement(z)
+    log_far, ratio = log_improvement(far)
+
+    np.testing.assert_allclose(log_h, np.log(norm.pdf(z) + z * norm.cdf(z)), rtol=1e-9)
+    assert np.isfinite(log_far).all()
+    assert (np.diff(log_far) > 0).all()
+    np.testing.assert_allclose(ratio[1:], -far[1:], rtol=0.05)  # Φ/h → |z|
+
+
+def test_a_believed_point_is_certain_and_moves_no_mean(data, theta):
+    posterior = Posterior(theta, *data, GROUPS)
+    new = np.random.default_rng(1).random((3, 4))
+    elsewhere = np.random.default_rng(2).random((4, 4))
+
+    believing = posterior.believing(new)
+
+    np.testing.assert_allclose(believing.means(elsewhere), posterior.means(elsewhere), atol=1e-8)
+    assert (believing.predict(new)[1] < posterior.predict(new)[1]).all()

@@ -1,0 +1,98 @@
+"""The surrogate reads its warm start from the trials, and screening tries the promising draft."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
+
+from automl_opt.builtin.search.history import NOTE, read
+from automl_opt.builtin.search.screening import screened
+from automl_opt.builtin.search.surrogate import ROWS, VIEWS, model
+
+XY = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+
+def bowl(x, y):
+    return (x - 0.3) ** 2 + 0.01 * (y - 0.8) ** 2
+
+
+def history_of(n, note=None):
+    """*n* random trials of a bowl; the last of them noted *note*."""
+    study = optuna.create_study()
+    for k, (x, y) in enumerate(np.random.default_rng(0).random((n, 2)).tolist()):
+        attrs = {NOTE: note} if note and k == n - 1 else {}
+        study.add_trial(
+            create_trial(
+                params={"x": x, "y": y},
+                distributions=XY,
+                value=bowl(x, y),
+                system_attrs=attrs,
+            )
+        )
+    trial = study.ask()
+    return read(study, study.trials[trial.number], XY, None, seed=0)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_learns_where_the_bowl_is_and_which_number_matters(view):
+    surrogate = model(history_of(40), view)
+
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 21)] * 2), axis=-1).reshape(-1, 2)
+    lowest = grid[np.argmin(surrogate.posterior.means(grid))]
+    weight_x, weight_y = surrogate.posterior.theta[:2]
+    assert abs(lowest[0] - 0.3) <= 0.1
+    assert weight_x > weight_y
+
+
+def test_views_leave_the_order_of_the_trials_as_it_is():
+    history = history_of(40)
+
+    for view in VIEWS:
+        targets = model(history, view).posterior.targets
+        assert (np.diff(targets[history.order]) >= 0).all()
+
+
+def test_a_fit_is_used_until_the_trials_have_grown_by_a_seventh():
+    first = model(history_of(50), "A")
+    assert first.note["gp.A"]["n"] == 50
+
+    same = model(history_of(56, first.note), "A")
+    again = model(history_of(57, first.note), "A")
+
+    assert not same.note
+    np.testing.assert_array_equal(same.posterior.theta, first.posterior.theta)
+    assert again.note["gp.A"]["n"] == 57
+    assert model(history_of(56, first.note), "B").note  # every view has its own
+
+
+def test_of_many_trials_the_best_and_the_newest_are_kept():
+    history = history_of(ROWS + 200)
+
+    rows = set(model(history, "A").rows.tolist())
+
+    half = ROWS // 2
+    assert set(history.best(half).tolist()) <= rows
+    assert set(range(len(history) - half, len(history))) <= rows
+    assert len(rows) <= ROWS
+
+
+def test_screening_tries_a_draft_that_is_truly_among_the_best():
+    history = history_of(40)
+    drafts = np.random.default_rng(1).random((60, 2))
+
+    order, note = screened(history, drafts)
+
+    true = [bowl(*draft) for draft in drafts]
+    assert sorted(order) == list(range(60))
+    assert true[order[0]] <= sorted(true)[5]
+    assert note["screened"] in VIEWS
+
+
+def test_screening_leaves_the_order_alone_while_there_is_nothing_to_learn_from():
+    order, note = screened(history_of(2), np.random.default_rng(1).random((5, 2)))
+
+    assert list(order) == [0, 1, 2, 3, 4]
+    assert not note
