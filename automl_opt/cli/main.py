@@ -32,8 +32,8 @@ class LazyGroup(Group):
 
     _with_plugins = False
 
-    def _add_plugin_commands(self) -> None:
-        if self._with_plugins:
+    def _add_plugin_commands(self, context: click.Context) -> None:
+        if self._with_plugins or context.params.get("no_plugins"):
             return
         self._with_plugins = True
         from importlib.metadata import entry_points
@@ -46,7 +46,7 @@ class LazyGroup(Group):
         load_host().notify("automl_opt_commands", cli=self)
 
     def list_commands(self, context: click.Context) -> list[str]:
-        self._add_plugin_commands()
+        self._add_plugin_commands(context)
         return [*COMMANDS, *sorted(name for name in self.commands if name not in COMMANDS)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
@@ -54,14 +54,17 @@ class LazyGroup(Group):
             module, _, attribute = COMMANDS[name].partition(":")
             command: click.Command = getattr(importlib.import_module(module), attribute)
             return command
-        self._add_plugin_commands()
+        self._add_plugin_commands(context)
         return super().get_command(context, name)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="automl-opt", prog_name="automl-opt")
+@click.option(
+    "--no-plugins", is_flag=True, is_eager=True, help="Load only what ships with automl-opt."
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
+def cli(no_plugins: bool, debug: bool) -> None:
     """Find out which optimizer, schedule and regularization should train a model.
 
     \b
@@ -69,17 +72,23 @@ def cli(debug: bool) -> None:
     automl-opt status studies/digits       how far it is
     automl-opt report studies/digits       rank its arms
     automl-opt plugins list                what can be searched
+    automl-opt plugins check acme          whether a plugin keeps its promises
+    automl-opt plugins new --help          begin one of your own
+
+    Other people's plugins load unless --no-plugins is given, or AUTOML_OPT_PLUGINS names those
+    that may: AUTOML_OPT_PLUGINS=acme,umbrella.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given  # wherever it stands
+    debug, no_plugins = "--debug" in given, "--no-plugins" in given  # wherever they stand
+    rest = [word for word in given if word not in ("--debug", "--no-plugins")]
     with warnings.catch_warnings():
         if not debug:
             warnings.showwarning = _show_warning
-        sys.exit(_run([word for word in given if word != "--debug"], debug))
+        sys.exit(_run(["--no-plugins", *rest] if no_plugins else rest, debug))
 
 
 def _run(arguments: list[str], debug: bool) -> int:

@@ -6,34 +6,29 @@ from typing import TYPE_CHECKING
 
 import click
 
+from automl_opt.cli.check import check
 from automl_opt.cli.group import Group
-from automl_opt.cli.options import echo_json, json_option
+from automl_opt.cli.new import new
+from automl_opt.cli.options import (
+    components_named,
+    echo_json,
+    installed_plugins,
+    json_option,
+    kind_option,
+)
 from automl_opt.cli.table import echo_table
-from automl_opt.core.errors import UnknownComponent, did_you_mean
 
 if TYPE_CHECKING:  # the help of the whole program reads this file, and needs no plugin
     from automl_opt.plugin.catalog import Component
 
 
-def _known_kind(context: click.Context, param: click.Parameter, kind: str | None) -> str | None:
-    from automl_opt.plugin.catalog import SPEC_OF_KIND
-
-    if kind is not None and kind not in SPEC_OF_KIND:
-        raise click.BadParameter(f"no kind {kind!r}; {did_you_mean(kind, SPEC_OF_KIND)}")
-    return kind
-
-
-kind_option = click.option(
-    "--kind",
-    metavar="KIND",
-    callback=_known_kind,
-    help="Only components of this kind, for example optimizer.",
-)
-
-
 @click.group(cls=Group)
 def plugins() -> None:
-    """Show what can be searched."""
+    """Show what can be searched; check a plugin, or begin one."""
+
+
+plugins.add_command(check)
+plugins.add_command(new)
 
 
 @plugins.command("list")
@@ -49,10 +44,9 @@ def list_plugins(kind: str | None, as_json: bool) -> None:
     automl-opt plugins list --kind optimizer
     AUTOML_OPT_PLUGINS=acme automl-opt plugins list      of the others' plugins only acme
     """
-    from automl_opt.plugin.describe import host_data
-    from automl_opt.plugin.host import load_host
+    from automl_opt.plugin.describe import count_text, counts, host_data, written
 
-    host = load_host()
+    host = installed_plugins()
     if as_json:
         echo_json(host_data(host, kind))
         return
@@ -71,8 +65,9 @@ def list_plugins(kind: str | None, as_json: bool) -> None:
     components = host.catalog.components(kind)
     echo_table(
         ["kind", "id", "parameters", "summary"],
-        [[c.kind, c.id, ", ".join(c.spec.params), c.spec.summary] for c in components],
+        [[c.kind, written(c), ", ".join(c.spec.params), c.spec.summary] for c in components],
     )
+    click.echo("\n" + ", ".join(count_text(*item) for item in counts(host, kind).items()))
 
 
 @plugins.command("show")
@@ -82,40 +77,36 @@ def list_plugins(kind: str | None, as_json: bool) -> None:
 def show(name: str, kind: str | None, as_json: bool) -> None:
     """Show the component ID.
 
-    ID is an id or a short name. Shown are its parameters with their ranges and defaults, where
-    the formula comes from, and which plugin offers it.
+    ID is an id or a short name; of a wrapper, with or without what it wraps. Shown are its
+    parameters with their ranges and defaults, where the formula comes from, and which plugin
+    offers it.
 
     \b
     automl-opt plugins show adamw
     automl-opt plugins show builtin.adamw --json
+    automl-opt plugins show 'sam(adamw)'
     """
     from automl_opt.plugin.describe import component_data
-    from automl_opt.plugin.host import load_host
 
-    catalog = load_host().catalog
-    found = [c for c in catalog.components(kind) if name in (c.id, c.spec.name)]
-    if not found:
-        ids = [c.id for c in catalog.components(kind)]
-        what = kind or "component"
-        hint = did_you_mean(name, ids) + catalog.not_loaded(name)
-        raise UnknownComponent(f"no {what} named {name!r}; {hint}")
+    found = components_named(name, installed_plugins().catalog, kind)
+    shown = [link for component in found for link in component.chain]
     if as_json:
-        echo_json([component_data(c) for c in found])
+        echo_json([component_data(component) for component in shown])
         return
-    for position, component in enumerate(found):
+    for position, component in enumerate(shown):
         if position:
             click.echo()
         _echo(component)
 
 
 def _echo(component: Component) -> None:
-    from automl_opt.plugin.describe import range_text
+    from automl_opt.plugin.describe import facts, range_text, written
 
     spec = component.spec
-    click.echo(click.style(f"{component.kind} {component.id}", bold=True) + f"  {spec.summary}")
-    provider = f"{component.distribution} {component.distribution_version}"
-    rows = [["source", spec.paper or "–"], ["version", str(spec.version)], ["plugin", provider]]
-    rows += [[name, range_text(param)] for name, param in spec.params.items()]
-    width = max(len(row[0]) for row in rows)
-    for key, value in rows:
-        click.echo(f"  {key.ljust(width)}  {value}")
+    head = click.style(f"{component.kind} {written(component)}", bold=True)
+    click.echo(f"{head}  {spec.summary}")
+    rows = facts(component)
+    rows += [(name, range_text(param)) for name, param in spec.params.items()]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        click.echo(f"  {name.ljust(width)}  {text}")

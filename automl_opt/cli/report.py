@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +19,7 @@ from automl_opt.cli.options import (
 from automl_opt.cli.table import echo_table, number, seconds
 
 if TYPE_CHECKING:
-    from automl_opt.store import StudyRow
+    from automl_opt.store import StudyRow, TrialRow
     from automl_opt.study.judge import Ranking
 
 
@@ -30,7 +31,7 @@ def report(study: str, storage: str | None, as_json: bool) -> None:
     """Rank the arms of a study.
 
     STUDY is a study.toml or its folder. Arms are ranked by their best trial, while the study runs
-    and after.
+    and after. Under the ranking is why trials failed.
 
     \b
     automl-opt report studies/digits
@@ -42,10 +43,23 @@ def report(study: str, storage: str | None, as_json: bool) -> None:
 
     with Store.open(url, must_exist=True) as store:
         ranking = ranking_of(store, spec.name)
+        failed = _failures(store.trials(spec.name))
     if as_json:
-        echo_json(ranking.data())
-    else:
-        echo_ranking(ranking)
+        failures = [{"arm": arm, "reason": why, "trials": n} for (arm, why), n in failed.items()]
+        echo_json({**ranking.data(), "failures": failures})
+        return
+    echo_ranking(ranking)
+    for (arm, why), count in failed.items():
+        click.echo(f"{arm}: {count} failed: {why}")
+
+
+def _failures(trials: Iterable[TrialRow]) -> Counter[tuple[str, str]]:
+    """How many trials of which arm failed for which reason, in the order of the arms."""
+    return Counter(
+        (trial.arm, " ".join((trial.reason or str(trial.status)).split()))
+        for trial in trials
+        if trial.status.is_failure
+    )
 
 
 def echo_ranking(ranking: Ranking) -> None:

@@ -11,6 +11,7 @@ import click
 
 from automl_opt.cli.options import (
     echo_json,
+    installed_plugins,
     json_option,
     read_study,
     storage_option,
@@ -65,9 +66,7 @@ def run(
         asked.append(f'training.device="{device}"')
     spec, url = read_study(study, asked, storage)
 
-    from automl_opt.plugin.host import load_host
-
-    host = load_host()
+    host = installed_plugins()
     _check_names(spec, host.catalog)
 
     from automl_opt.cli.progress import open_progress

@@ -1,12 +1,13 @@
-"""A study that has been run, by the command line as a user starts it."""
+"""A study that has been run, and the plugins a process sees, as a user has them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .shell import automl_opt, write_study
+from .shell import QUIET, automl_opt, write_study
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = automl_opt("run", ".", folder=folder)
     assert done.code == 0, done.err
     return folder
+
+
+@pytest.fixture
+def seeing(installed) -> Callable[[], dict[str, str]]:
+    """The environment in which a process sees the installed fixture plugins."""
+    return lambda: {**QUIET, **installed.environment()}

@@ -43,7 +43,13 @@ def imported(*arguments: str, folder) -> set[str]:
         ("plugins", "list"),
         ("plugins", "list", "--json"),
         ("plugins", "show", "adamw"),
+        ("plugins", "list", "--no-plugins"),
         ("plugins", "show", "tpe"),
+        ("plugins", "show", "sam(adamw)"),
+        ("plugins", "check", "--help"),
+        ("plugins", "check", "no_such_plugin"),
+        ("plugins", "new", "--help"),
+        ("plugins", "new", "acme", "--kind", "optimizer"),
     ],
     ids=" ".join,
 )

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .shell import QUIET, STUDY, automl_opt, write_study
+from .shell import STUDY, automl_opt, write_study
 
 UNUSABLE = ("broken", "misspelt", "unmarked", "too_new")
 
@@ -21,12 +21,6 @@ def automl_opt_optimizers():
     yield OptimizerSpec(name="tiptoe", torch="torch.optim:SGD", params={"lr": lr})
 """
 """A plugin with an optimizer that nobody else offers."""
-
-
-@pytest.fixture
-def seeing(installed):
-    """The environment in which a process sees the installed fixture plugins."""
-    return lambda: {**QUIET, **installed.environment()}
 
 
 def test_plugins_that_do_not_load_are_listed_with_their_reasons_beside_those_that_do(
@@ -121,6 +115,163 @@ def test_show_tells_parameters_ranges_defaults_source_and_provider(installed, se
         "beta2 0.9 … 0.999, default 0.99",
         "decay 1e-06 … 1, log, default 0.01",
     ]
+
+
+DECLARING = """
+from automl_opt.api import Float, OptimizerSpec, RegularizerSpec, hookimpl
+
+
+def wrap(optimizer, *, rho):
+    return optimizer
+
+
+@hookimpl
+def automl_opt_optimizers():
+    yield OptimizerSpec(name="around", wrap=wrap, params={"rho": Float(0, 1)})
+    yield OptimizerSpec(
+        name="heavy",
+        torch="torch.optim:SGD",
+        params={"lr": Float(0.1, 1), "momentum": Float(0, 0.9), "weight_decay": Float(0, 0.1)},
+        decay="weight_decay",
+        generalises={"sgd": {"momentum": 0.0}},
+        expected_failures={"twin": "there is no other"},
+    )
+
+
+@hookimpl
+def automl_opt_regularizers():
+    yield RegularizerSpec(name="both", model=wrap, stop=wrap)
+"""
+"""What a component may declare beside its ranges."""
+
+
+def lines_of(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("around", "wraps another optimizer"),
+        ("heavy", "generalises sgd, at momentum = 0.0"),
+        ("heavy", "expected failure twin: there is no other"),
+        ("heavy", "decay weight_decay"),
+        ("both", "hooks model, stop"),
+    ],
+)
+def test_show_tells_what_else_a_component_declares(installed, seeing, tmp_path, name, says):
+    installed.write("some", DECLARING)
+
+    done = automl_opt("plugins", "show", name, folder=tmp_path, environment=seeing())
+
+    assert says in lines_of(done.out)
+
+
+def test_show_of_a_wrapper_around_another_shows_both(installed, seeing, tmp_path):
+    installed.write("some", DECLARING)
+
+    words = ("plugins", "show", "around(heavy)")
+    done = automl_opt(*words, folder=tmp_path, environment=seeing())
+    data = automl_opt(*words, "--json", folder=tmp_path, environment=seeing())
+
+    lines = lines_of(done.out)
+    assert lines[0] == "optimizer some.around(some.heavy)"
+    assert "rho 0 … 1, default 0.5" in lines
+    assert "optimizer some.heavy" in lines
+    around, heavy = json.loads(data.out)
+    assert (around["id"], around["wraps"]) == ("some.around", True)
+    assert (heavy["id"], heavy["wraps"]) == ("some.heavy", False)
+    assert heavy["generalises"] == {"sgd": {"momentum": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("heavy(around)", "some.heavy wraps nothing"),
+        ("around(heavi)", "no optimizer named 'heavi'; did you mean"),
+        ("arund(heavy)", "no component named 'arund'; did you mean"),
+        ("around(heavy", "does not read as WRAPPER(COMPONENT)"),
+    ],
+)
+def test_a_wrapper_that_does_not_read_is_refused(installed, seeing, tmp_path, name, says):
+    installed.write("some", DECLARING)
+
+    done = automl_opt("plugins", "show", name, folder=tmp_path, environment=seeing())
+
+    assert done.code == 2
+    assert says in done.err
+
+
+def test_the_list_marks_wrappers_and_counts_every_kind(installed, seeing, tmp_path, catalog):
+    installed.write("some", DECLARING)
+
+    done = automl_opt("plugins", "list", folder=tmp_path, environment=seeing())
+    data = automl_opt("plugins", "list", "--json", folder=tmp_path, environment=seeing())
+
+    assert " some.around(…) " in done.out
+    assert " some.heavy " in done.out
+    optimizers = len(catalog.components("optimizer")) + 2
+    assert json.loads(data.out)["counts"] == {
+        "optimizer": optimizers,
+        "scheduler": len(catalog.components("scheduler")),
+        "regularizer": len(catalog.components("regularizer")) + 1,
+        "initializer": len(catalog.components("initializer")),
+        "strategy": len(catalog.components("strategy")),
+        "pruner": len(catalog.components("pruner")),
+    }
+    last = done.out.splitlines()[-1]
+    assert last.startswith(f"{optimizers} optimizers, ")
+    assert last.endswith(f", {len(catalog.components('pruner'))} pruners")
+    assert " strategies, " in last
+
+
+def test_the_count_of_one_kind_is_of_that_kind(installed, seeing, tmp_path):
+    done = automl_opt("plugins", "list", "--kind", "strategy", folder=tmp_path)
+
+    assert done.out.splitlines()[-1].endswith(" strategies")
+    assert "," not in done.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_without_plugins_only_what_ships_with_automl_opt_loads(installed, seeing, tmp_path, place):
+    installed.add("healthy", "broken").write("bomb", "raise SystemExit(3)")
+    words = ["plugins", "list"]
+    words = ["--no-plugins", *words] if place == "first" else [*words, "--no-plugins"]
+
+    done = automl_opt(*words, folder=tmp_path, environment=seeing())
+
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        f"{name}: left out by --no-plugins" for name in ("acme", "bomb", "broken")
+    ]
+    assert "acme.lion" not in done.out
+    assert "builtin.lion" in done.out
+
+
+def test_without_plugins_a_component_of_a_plugin_is_not_shown(installed, seeing, tmp_path):
+    installed.add("healthy")
+
+    done = automl_opt(
+        "--no-plugins", "plugins", "show", "acme.lion", folder=tmp_path, environment=seeing()
+    )
+
+    assert done.code == 2
+    assert "Plugin 'acme' is not loaded: left out by --no-plugins" in done.err
+
+
+def test_without_plugins_a_study_that_needs_one_stops_and_any_other_runs(
+    installed, seeing, tmp_path
+):
+    installed.add("healthy").write("greeter", COMMANDS)
+    needing = write_study(tmp_path / "needing", STUDY.replace("sgd", "acme.lion"))
+    other = write_study(tmp_path / "other", STUDY)
+
+    refused = automl_opt("run", ".", "--no-plugins", folder=needing, environment=seeing())
+    done = automl_opt("run", ".", "--no-plugins", folder=other, environment=seeing())
+
+    assert refused.code == 2
+    assert "Plugin 'acme' is not loaded: left out by --no-plugins" in refused.err
+    assert done.code == 0, done.err
 
 
 def test_show_by_short_name_shows_every_component_of_that_name(installed, seeing, tmp_path):
@@ -248,3 +399,15 @@ def test_a_plugin_whose_commands_fail_is_warned_about_and_the_rest_works(
     assert "Rank the arms" in done.out
     assert done.err.startswith("Warning: plugin 'greeter' (greeter-plugin 1.0) failed in ")
     assert len(done.err.splitlines()) == 1
+
+
+def test_without_plugins_their_commands_are_not_there(installed, seeing, tmp_path):
+    installed.write("greeter", COMMANDS)
+
+    listed = automl_opt("--no-plugins", "--help", folder=tmp_path, environment=seeing())
+    greeted = automl_opt("greet", "--no-plugins", folder=tmp_path, environment=seeing())
+
+    assert (listed.code, greeted.code) == (0, 2)
+    assert "greet" not in listed.out
+    assert "--no-plugins Load only what ships with automl-opt." in lines_of(listed.out)
+    assert "no command named 'greet'" in greeted.err

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
-import struct
 import subprocess
 import sys
-import termios
 
 import pytest
 
 from .shell import QUIET, STUDY, TASK, automl_opt, command, write_study
+from .terminal import on_a_terminal, plain
 
 ANSI = "\x1b["
 
@@ -75,39 +72,6 @@ def test_the_module_and_the_program_are_the_same(piped):
 
     for arguments in (["--help"], ["report", "."], ["run", ".", "--trials", "0"]):
         assert command([program, *arguments], folder) == automl_opt(*arguments, folder=folder)
-
-
-def on_a_terminal(*arguments: str, folder) -> tuple[int, str]:
-    """Exit code of *arguments* run on a pseudo-terminal, and all that it showed."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    environment = {**QUIET, "TERM": "xterm-256color"}
-    for unwanted in ("NO_COLOR", "COLUMNS", "LINES"):
-        environment.pop(unwanted, None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "automl_opt", *arguments],
-        cwd=folder,
-        env=environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # how Linux says that nobody writes any more
-            break
-        if not part:
-            break
-        shown += part
-    os.close(ours)
-    return process.wait(timeout=60), shown.decode()
-
-
-def plain(shown: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "")
 
 
 def test_on_a_terminal_a_live_table_has_a_line_an_arm_and_the_ranking_follows(tmp_path):
