@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sqlite3
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from automl_opt.core.spec import parse_study
+from automl_opt.plugin.describe import counts
+
+from .page import blocks
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-
-
-def run(command: list[str], folder: Path, **environment: str) -> str:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "AUTOML_OPT_PLUGINS": "acme", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def automl_opt(line: str) -> list[str]:
-    """A documented command line, run by this Python."""
-    words = line.split("#")[0].split()
-    assert words[0] == "automl-opt"
-    return [sys.executable, "-m", "automl_opt", *words[1:]]
+def blocks_of(text: str, language: str) -> list[str]:
+    return [block.text for block in blocks(text) if block.language == language]
 
 
 def test_the_two_set_up_commands_are_those_that_ci_runs():
@@ -54,65 +33,57 @@ def test_the_two_set_up_commands_are_those_that_ci_runs():
 
 
 @pytest.mark.parametrize("position", [0, 1], ids=["own objective", "model and data"])
-def test_the_first_two_ways_in_run_as_written(position, tmp_path):
-    script = tmp_path / "example.py"
-    script.write_text(blocks(README, "python")[position])
+def test_the_first_two_ways_in_run_as_written(position, reader):
+    reader.write("example.py", blocks_of(README, "python")[position])
 
-    assert run([sys.executable, "-W", "error", str(script)], tmp_path)
+    assert reader.give("python example.py")
 
 
-def test_the_plugin_of_the_readme_is_found_shown_and_trained(tmp_path):
-    (tmp_path / "automl_opt_signum.py").write_text(blocks(README, "python")[2])
-    project = tomllib.loads(blocks(README, "toml")[0])["project"]
-    metadata = tmp_path / "automl_opt_signum-1.0.dist-info"
-    metadata.mkdir()
-    metadata.joinpath("METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
-    [(group, points)] = project["entry-points"].items()
-    lines = [f"{name} = {target}" for name, target in points.items()]
-    metadata.joinpath("entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
-    shutil.copytree(ROOT / "studies", tmp_path / "studies")
-    command = (
+def test_the_plugin_of_the_readme_is_found_shown_and_trained(reader):
+    reader.write("automl_opt_signum.py", blocks_of(README, "python")[2])
+    reader.write("pyproject.toml", blocks_of(README, "toml")[0])
+    reader.give("pip install -e .")
+
+    shown = reader.give("automl-opt plugins show signum")
+    checked = reader.give("automl-opt plugins check signum")
+    ranking = reader.give(
         "automl-opt run studies/digits --trials 1 --set training.epochs=2 "
-        '--set space.optimizer=["signum"] --json'
+        "--set 'space.optimizer=[\"signum\"]' --json"
     )
-
-    shown = run(automl_opt("automl-opt plugins show signum"), tmp_path, PYTHONPATH=str(tmp_path))
-    ranking = run(automl_opt(command), tmp_path, PYTHONPATH=str(tmp_path))
 
     assert "acme.signum" in shown
+    assert "failed" not in checked
     assert '"arm": "acme.signum"' in ranking
-
-
-@pytest.fixture(scope="module")
-def with_a_study(tmp_path_factory) -> Path:
-    """A folder in which studies/digits was run, briefly."""
-    folder = tmp_path_factory.mktemp("readme")
-    shutil.copytree(ROOT / "studies", folder / "studies")
-    run(
-        automl_opt("automl-opt run studies/digits --trials 1 --set training.epochs=1"),
-        folder,
-    )
-    return folder
 
 
 def test_the_other_commands_of_the_readme_run(with_a_study):
     commands = [
-        line.removeprefix("$ ")
-        for block in blocks(README, "console")
-        for line in block.splitlines()
-        if line.startswith("$ automl-opt")
+        command
+        for block in blocks(README)
+        if block.language == "console"
+        for command, _ in block.commands()
     ]
     assert len(commands) >= 5
     # the study was run with one trial and one epoch, so its budget is not what the file says
     for command in commands:
-        assert run(automl_opt(command), with_a_study)
+        printed = with_a_study.give(command)
+        assert printed
+        assert "Error:" not in printed, command
+
+
+def test_the_readme_counts_the_components_that_there_are(host):
+    there = counts(host)
+
+    told = re.findall(r"(\d+) (optimizers|schedulers|regularizers|initializers)\b", README)
+
+    assert len(told) == 4
+    for number, several in told:
+        assert int(number) == there[several.removesuffix("s")]
 
 
 def test_the_documented_query_gives_a_curve(with_a_study):
-    query = blocks((ROOT / "docs/explain/storage.md").read_text(), "sql")[0]
-    connection = sqlite3.connect(with_a_study / "automl_opt.db")
+    query = blocks_of((ROOT / "docs/explain/storage.md").read_text(), "sql")[0]
+    connection = sqlite3.connect(with_a_study.folder / "automl_opt.db")
 
     rows = connection.execute(query).fetchall()
     connection.close()
@@ -126,7 +97,7 @@ def test_the_documented_query_gives_a_curve(with_a_study):
 
 def test_every_table_of_ours_is_documented(with_a_study):
     page = (ROOT / "docs/explain/storage.md").read_text()
-    connection = sqlite3.connect(with_a_study / "automl_opt.db")
+    connection = sqlite3.connect(with_a_study.folder / "automl_opt.db")
     tables = [
         name
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -137,19 +108,32 @@ def test_every_table_of_ours_is_documented(with_a_study):
     assert [name for name in tables if f"`{name}`" not in page] == []
 
 
-def test_the_study_of_the_howto_runs(tmp_path):
+def test_a_run_says_by_whom_it_was_trained(with_a_study):
+    query = blocks_of((ROOT / "docs/plugins/trust.md").read_text(), "sql")[0]
+    connection = sqlite3.connect(with_a_study.folder / "automl_opt.db")
+
+    rows = connection.execute(query).fetchall()
+    connection.close()
+
+    adamw = [row for row in rows if row[:2] == ("optimizer", "builtin.adamw")]
+    assert [row[3] for row in adamw] == ["automl-opt"]
+    assert all(re.fullmatch("[0-9a-f]{64}", row[5]) for row in adamw)
+
+
+def test_the_study_of_the_howto_runs(reader):
     page = (ROOT / "docs/howto/study.md").read_text()
-    (tmp_path / "task.py").write_text(blocks(page, "python")[0])
-    (tmp_path / "study.toml").write_text(blocks(page, "toml")[0])
+    reader.write("task.py", blocks_of(page, "python")[0])
+    reader.write("study.toml", blocks_of(page, "toml")[0])
 
-    ranking = run(automl_opt("automl-opt run . --trials 2 --set training.epochs=2"), tmp_path)
+    ranking = reader.give("automl-opt run . --trials 2 --set training.epochs=2")
 
-    assert "adamw" in ranking
+    assert re.search(r"^ +\d+  adamw ", ranking, re.MULTILINE)
 
 
 def test_every_key_of_a_study_file_is_in_the_reference():
     page = (ROOT / "docs/reference/study-file.md").read_text()
-    spec = parse_study({"name": "x", "task": "a:b", "space": {"optimizer": ["c"]}}, source="x")
+    space = {"optimizer": ["c"], "lr_scaling": "linear"}  # told only where it is set
+    spec = parse_study({"name": "x", "task": "a:b", "space": space}, source="x")
 
     keys = {key.rpartition(" ")[2] for key in spec.settings()} - {"[ranges]"} | {"storage"}
 
