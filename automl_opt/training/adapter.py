@@ -140,7 +140,12 @@ class RuleOptimizer(torch.optim.Optimizer):
             bent = [_cut(self._curvature[param], a, b) for param, a, b in block.pieces]
             numbers = {**numbers, "curvature": _as_one(block, bent)}
             grad = grad.detach()  # of its graph
+        before = value._version, grad._version
         given = self._rule.update(value, grad, block.state, **numbers)
+        if (value._version, grad._version) != before:
+            raise self._rule.owner.wrong(
+                "update changed its param or grad in place; it must return new tensors instead"
+            )
         if type(given) is not tuple or len(given) != 2:
             raise self._rule.owner.wrong(f"update gave {form(given)}; it must give (param, state)")
         new, state = given

@@ -360,6 +360,8 @@ def test_a_schedule_that_leaves_what_a_rate_may_be_is_named(acme):
         ("(param[:1], state)", r"update gave shape \[1, 4\] float32 for .* shape \[6, 4\] float32"),
         ("(param.double(), state)", "update gave shape .* float64 for a parameter of .* float32"),
         ("param", "update gave shape .*it must give"),
+        ("(param.sub_(lr * grad), state)", "update changed its param or grad in place"),
+        ("(param - lr * grad.mul_(2), state)", "update changed its param or grad in place"),
         ("(None, state)", "update gave a NoneType for a parameter"),
         ("(param + lr[0], state)", "the rule raised TypeError: 'float' object is not"),
     ],
