@@ -15,6 +15,12 @@ from automl_opt.testing import CHECKS, CheckFailed, checks_of, run_checks
 
 from .examples import WRONG, component_named, failed, outcomes
 
+STEPS = (
+    *("dtypes", "groups", "huge_gradient", "network", "parameters", "quadratic", "ranges"),
+    *("resume", "same_seed", "state_dict", "zero_gradient"),
+)
+"""The checks that step an optimizer, which refuses an update that writes into its gradient."""
+
 MISTAKES = {
     "initializer": {
         "divides_by_fan_in_minus_one": {"finite", "ranges"},
@@ -42,7 +48,8 @@ MISTAKES = {
         "names_no_source": {"source"},
         "reaches_too_far": {"ranges"},
         "takes_what_is_not_declared": {"parameters"},
-        "writes_into_the_gradient": {"pure"},
+        "writes_into_its_state": {"pure"},
+        "writes_into_the_gradient": {"pure", *STEPS},
     },
     "pruner": {
         "ends_the_best": {"keeps_best"},
@@ -182,7 +189,7 @@ def test_a_plugin_that_imports_numpy_is_told_so(installed):
 @pytest.mark.parametrize(
     ("name", "check", "words"),
     [
-        ("writes_into_the_gradient", "pure", "update() changed its input grad: return new tensors"),
+        ("writes_into_its_state", "pure", "update() changed its input state['momentum']: return"),
         ("takes_what_is_not_declared", "parameters", "update() takes 'beta', which params does"),
         ("ignores_what_is_declared", "parameters", "'beta' changes nothing"),
         ("reaches_too_far", "ranges", "with beta=1.0 it raised ZeroDivisionError"),

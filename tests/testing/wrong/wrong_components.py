@@ -40,6 +40,11 @@ def writes_into_the_gradient(param, grad, state, *, lr):
     return follow(param, grad, state, lr)
 
 
+def writes_into_its_state(param, grad, state, *, lr):
+    state["momentum"].mul_(0.5).add_(grad)
+    return param - lr * state["momentum"], dict(state)
+
+
 def climbs(param, grad, state, *, lr):
     return follow(param, -grad, state, lr)
 
@@ -153,6 +158,7 @@ def automl_opt_optimizers():
     with_beta = {**LR, "beta": Float(0.0, 0.9)}
     for update in (
         writes_into_the_gradient,
+        writes_into_its_state,
         climbs,
         always_float32,
         takes_what_is_not_declared,
