@@ -20,7 +20,7 @@ from automl_opt.cli.table import echo_table, number, seconds
 
 if TYPE_CHECKING:
     from automl_opt.store import StudyRow, TrialRow
-    from automl_opt.study.judge import Ranking
+    from automl_opt.study.ranking import Ranking
 
 
 @click.command()

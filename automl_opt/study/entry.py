@@ -13,8 +13,8 @@ from automl_opt.plugin.host import Host, load_host
 from automl_opt.search import arms, space
 from automl_opt.store import Store
 from automl_opt.study import runner
-from automl_opt.study.judge import Ranking
 from automl_opt.study.progress import Progress
+from automl_opt.study.ranking import Ranking
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.task import Task
 

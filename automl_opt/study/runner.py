@@ -20,9 +20,8 @@ from automl_opt.search.space import RecipeSpace, arms_of
 from automl_opt.store import EpochRow, Store, TrialRow
 from automl_opt.study.claim import claimed, folder_of, worker
 from automl_opt.study.interrupts import Stop, graceful_stop
-from automl_opt.study.judge import Ranking
 from automl_opt.study.progress import Progress
-from automl_opt.study.ranking import ranking_of
+from automl_opt.study.ranking import Ranking, ranking_of
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.engine import Engine, environment, open_engine
 from automl_opt.training.task import Task, load_task

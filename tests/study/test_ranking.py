@@ -7,7 +7,7 @@ import pytest
 
 from automl_opt.core.result import Status
 from automl_opt.store import EpochRow, TrialRow
-from automl_opt.study.judge import rank
+from automl_opt.study.ranking import rank
 
 
 def row(arm, number, status, value=None, seconds=1.0):
