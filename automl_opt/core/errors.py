@@ -49,6 +49,10 @@ class StudyChanged(AutomlOptError):
     """The study file no longer describes the study that the database holds."""
 
 
+class VerdictError(AutomlOptError):
+    """What was measured allows no verdict, with the reason: never a number that means nothing."""
+
+
 def did_you_mean(name: str, allowed: Iterable[str], *, show: int = 12) -> str:
     """The tail of a message about an unknown *name*: the nearest right one and what is allowed."""
     names = sorted(set(allowed))

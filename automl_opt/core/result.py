@@ -90,7 +90,7 @@ class TrialResult:
 
     Args:
         value: the study's metric on the validation split after the last epoch.
-        test: the metrics on the test split at the end; only ``study`` reads them, to rank and to judge.
+        test: the metrics on the test split at the end; ``study`` alone reads them.
     """
 
     trial: Trial
