@@ -92,7 +92,8 @@ def _look(scores: Scores, n: int, alpha: float, score: Score) -> Look:
     others = [recipe for recipe in scores if recipe != leader]
     found = {other: _differences(scores, leader, other, score) for other in others}
     pairs = tuple(
-        _pair(leader, other, difference, alpha, score) for other, difference in found.items()
+        _pair(leader, other, difference, alpha, score, among=len(others))
+        for other, difference in found.items()
     )
     remaining = [pair for pair in pairs if pair.outcome is not Outcome.BETTER]
     if not remaining:
@@ -126,9 +127,15 @@ def _differences(scores: Scores, leader: str, other: str, score: Score) -> Diffe
     return found
 
 
-def _pair(leader: str, other: str, found: Differences, alpha: float, score: Score) -> Pair:
+def _pair(
+    leader: str, other: str, found: Differences, alpha: float, score: Score, among: int = 1
+) -> Pair:
+    """
+    Args:
+        among: pairs of this look, any of which may be wrongly called equivalent.
+    """
     interval = found.interval(alpha)
-    if found.within(score.delta, alpha):  # asked first: such a difference does not matter
+    if found.within(score.delta, alpha / among):  # asked first: such a difference does not matter
         outcome = Outcome.EQUIVALENT
     else:
         outcome = Outcome.BETTER if found.ahead(alpha) else Outcome.UNDECIDED

@@ -110,6 +110,20 @@ def test_a_claim_on_one_of_several_takes_a_third_of_the_error_of_a_look():
     assert [pair.other for pair in clear.claims] == ["c"]
 
 
+def test_of_several_that_may_be_wrongly_called_equivalent_each_takes_its_share_of_the_error():
+    from scipy.stats import t
+
+    def half(alpha):
+        return float(t.ppf(1 - alpha / 2, 9)) / math.sqrt(10)
+
+    sd = LOSS.delta / (half(0.0125) + half(0.0125 / 2)) * 2  # between the two half-widths
+    pair = judge(losses(10, a=(0.0, 0.0), b=(1e-9, sd)), LOSS)
+    three = judge(losses(10, a=(0.0, 0.0), b=(1e-9, sd), c=(0.05, 0.2)), LOSS)
+
+    assert pair.outcome is Outcome.EQUIVALENT
+    assert three.pairs[0].outcome is Outcome.UNDECIDED
+
+
 def test_better_than_all_others_is_better():
     verdict = judge(losses(10, a=(0.2, 0.02), b=(0.0, 0.0), c=(0.1, 0.03)), LOSS)
 
