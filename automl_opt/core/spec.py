@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from automl_opt.core.errors import ParamError, SpecError, UnknownComponent, did_you_mean
 from automl_opt.core.params import Param, Value, parse_range, to_dict
 from automl_opt.core.recipe import LR_SCALINGS
+from automl_opt.core.verdict import SCALES
 
 KINDS = ("optimizer", "scheduler", "regularizer", "initializer")
 DEFAULT_STORAGE = "sqlite:///automl_opt.db"
@@ -29,6 +30,24 @@ class Choice:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """How the verdict on a study is reached; see :class:`automl_opt.core.verdict.Score`.
+
+    Args:
+        metric: ``None``: the study's.
+        scale: ``None``: ``log`` for a metric that is minimised, ``plain`` for the others.
+        baseline: an optimizer at its defaults that the finalists have to beat; ``none``: nothing.
+        seeds: common seeds at most.
+    """
+
+    metric: str | None = None
+    scale: str | None = None
+    margin: float = 0.01
+    baseline: str = "adam"
+    seeds: int = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +91,7 @@ class StudySpec:
     direction: str | None
     seed: int
     storage: str
+    judging: Judging = Judging()
 
     def error(self, key: str, message: str) -> SpecError:
         """A :class:`SpecError` that names this file and *key*."""
@@ -150,6 +170,7 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
     search = top.table("search")
     training = top.table("training")
     objective = top.table("objective")
+    verdict = top.table("verdict")
 
     spec = StudySpec(
         source=source,
@@ -182,8 +203,15 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         direction=objective.one_of("direction", ("minimize", "maximize"), default=None),
         seed=top.integer("seed", default=0, low=0),
         storage=top.text("storage", default=DEFAULT_STORAGE),
+        judging=Judging(
+            metric=verdict.text("metric", default=None),
+            scale=verdict.one_of("scale", SCALES, default=None),
+            margin=verdict.positive("margin", default=0.01),
+            baseline=verdict.text("baseline", default="adam"),
+            seeds=verdict.integer("seeds", default=40, low=10),
+        ),
     )
-    for table in (space, search, training, objective, top):
+    for table in (space, search, training, objective, verdict, top):
         table.refuse_the_rest()
     if not spec.components[spec.compare]:
         space.fail(spec.compare, f"must name at least one: compare = {spec.compare!r}")
@@ -262,6 +290,14 @@ class _Table:
         if value < low:
             self.fail(key, f"must be at least {low}, not {value!r}")
         return value
+
+    def positive(self, key: str, default: float) -> float:
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.fail(key, f"must be a number above 0, not {value!r}")
+        if not 0 < value < math.inf:
+            self.fail(key, f"must be above 0, not {value!r}")
+        return float(value)
 
     def duration(self, key: str, default: Any, may_be_zero: bool = False) -> Any:
         value = self._get(key, default)

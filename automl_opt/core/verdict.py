@@ -193,3 +193,23 @@ class ArmVerdict:
     def data(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that speaks against reading the ranking, or the verdict, as fair.
+
+    Args:
+        kind: ``preliminary``, ``too_few_trials``, ``failures``, ``edge``, ``special_case``,
+            ``still_improving``, ``unequal_spend`` or ``mid_schedule``.
+        arm: ``None`` where it concerns the study.
+    """
+
+    kind: str
+    arm: str | None
+    evidence: str
+    advice: str
+
+    def data(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)

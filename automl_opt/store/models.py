@@ -186,3 +186,89 @@ run_plugin = Table(
     Column("params_json", Text, nullable=False),
     PrimaryKeyConstraint("run_id", "role", "position", name="pk_hpo_run_plugin"),
 )
+
+verdict = Table(
+    "hpo_verdict",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(255), nullable=False),  # the study's
+    Column("kind", String(16), nullable=False),  # recipe or arm
+    Column("number", Integer, nullable=False),  # counts from 0 within study and kind
+    Column("plan_json", Text, nullable=False),  # fixed before the first run
+    Column("outcome", String(16)),
+    Column("leader", String(255)),
+    Column("seeds", Integer),
+    Column("said", Text),  # the sentences, one a line
+    Column("verdict_json", Text),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("updated_at", UTCDateTime, nullable=False),
+    UniqueConstraint("name", "kind", "number", name="uq_hpo_verdict_name_kind_number"),
+)
+
+look = Table(
+    "hpo_look",
+    metadata,
+    Column(
+        "verdict_id",
+        Integer,
+        ForeignKey("hpo_verdict.id", name="fk_hpo_look_verdict", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("seeds", Integer, nullable=False),
+    Column("other", String(255), nullable=False),
+    Column("leader", String(255), nullable=False),
+    Column("alpha", Double, nullable=False),
+    Column("wins", Integer, nullable=False),
+    Column("losses", Integer, nullable=False),
+    Column("ties", Integer, nullable=False),
+    Column("mean", Double),
+    Column("low", Double),
+    Column("high", Double),
+    Column("p", Double),
+    Column("outcome", String(16), nullable=False),
+    PrimaryKeyConstraint("verdict_id", "seeds", "other", name="pk_hpo_look"),
+)
+
+verdict_run = Table(
+    "hpo_verdict_run",
+    metadata,
+    Column(
+        "verdict_id",
+        Integer,
+        ForeignKey("hpo_verdict.id", name="fk_hpo_verdict_run_verdict", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("stage", String(16), nullable=False),  # screen or confirm
+    Column("recipe", String(255), nullable=False),  # as the plan calls it
+    Column("seed", Integer, nullable=False),  # which of the common seeds, from 0
+    Column("seeds_json", Text, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("reason", Text),
+    Column("value", Double),  # the verdict's metric on the test split; validation when screening
+    Column("metrics_json", Text, nullable=False),  # every metric on the test split
+    Column("epochs", Integer, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("worker", String(255), nullable=False),
+    Column("device", String(255), nullable=False),
+    Column("ended_at", UTCDateTime, nullable=False),
+    Column(
+        "env_id",
+        Integer,
+        ForeignKey("hpo_environment.id", name="fk_hpo_verdict_run_environment"),
+        nullable=False,
+    ),
+    PrimaryKeyConstraint("verdict_id", "stage", "recipe", "seed", name="pk_hpo_verdict_run"),
+)
+
+finding = Table(
+    "hpo_finding",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(255), nullable=False),  # the study's
+    Column("kind", String(32), nullable=False),
+    Column("arm", String(255)),
+    Column("evidence", Text, nullable=False),
+    Column("advice", Text, nullable=False),
+    Column("found_at", UTCDateTime, nullable=False),
+    Index("ix_hpo_finding_name", "name"),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -83,3 +84,52 @@ class EpochRow:
     metric: str
     value: float | None
     seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictRow:
+    """A verdict that was begun.
+
+    Args:
+        kind: ``recipe`` or ``arm``.
+        number: counts from 0 within study and kind; another plan is another verdict.
+        plan_json: what is compared and how, fixed before the first run.
+        outcome, leader, seeds, said, verdict_json: as it stands; ``None`` before it was judged.
+    """
+
+    id: int
+    name: str
+    kind: str
+    number: int
+    plan_json: str
+    outcome: str | None
+    leader: str | None
+    seeds: int | None
+    said: str | None
+    verdict_json: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictRun:
+    """One recipe trained with one of the common seeds.
+
+    Args:
+        stage: ``screen``, where the value is of the validation split, or ``confirm``.
+        value: ``None`` where the run failed.
+        metrics: every metric on the test split.
+    """
+
+    stage: str
+    recipe: str
+    seed: int
+    seeds: Seeds
+    status: Status
+    reason: str | None
+    value: float | None
+    metrics: Mapping[str, float | None]
+    epochs: int
+    seconds: float
+    worker: str
+    device: str

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, inspect, text
 from automl_opt.core.errors import StoreError
 from automl_opt.store.engine import open_engine, reading, shown, sqlite_file, writing
 
-VERSIONS = ("0001",)
-HEAD = "0001"
+VERSIONS = ("0001", "0002")
+HEAD = "0002"
 VERSION_TABLE = "hpo_alembic_version"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

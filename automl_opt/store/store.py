@@ -11,12 +11,14 @@ from automl_opt.core.errors import StoreError
 from automl_opt.store import schema
 from automl_opt.store.engine import open_engine, shown, sqlite_file, tune, writing
 from automl_opt.store.reader import Reader
+from automl_opt.store.verdicts import Verdicts
 from automl_opt.store.writer import Recorder
 
 
-class Store(Recorder, Reader):
+class Store(Recorder, Reader, Verdicts):
     """One database, open. What it writes is told in :class:`Recorder`, what it reads in
-    :class:`Reader`; what is gathered is seen by readers once it is flushed.
+    :class:`Reader`, verdicts in :class:`Verdicts`; what is gathered is seen by readers once it is
+    flushed.
     """
 
     def __init__(self, engine: Engine) -> None:

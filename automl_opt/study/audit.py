@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 from automl_opt.api import SchedulerSpec
 from automl_opt.core.recipe import Part, Recipe
 from automl_opt.core.result import Status
-from automl_opt.core.verdict import Score
+from automl_opt.core.verdict import Finding, Score
 from automl_opt.plugin.catalog import Catalog, Component
 from automl_opt.store import StudyRow, TrialRow
 
@@ -27,26 +26,6 @@ MANY_FAILURES = 0.1
 MANY_MID_SCHEDULE = 0.1
 UNEVEN_TRIALS = 1.1
 UNEVEN_SECONDS = 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that speaks against reading the ranking, or the verdict, as fair.
-
-    Args:
-        kind: ``preliminary``, ``too_few_trials``, ``failures``, ``edge``, ``special_case``,
-            ``still_improving``, ``unequal_spend`` or ``mid_schedule``.
-        arm: ``None`` where it concerns the study.
-    """
-
-    kind: str
-    arm: str | None
-    evidence: str
-    advice: str
-
-    def data(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def audit(

@@ -8,7 +8,7 @@ import pytest
 
 from automl_opt.core.errors import ParamError, SpecError
 from automl_opt.core.params import Int, OneOf
-from automl_opt.core.spec import Choice, load_study, parse_duration, parse_study
+from automl_opt.core.spec import Choice, Judging, load_study, parse_duration, parse_study
 
 LEAST = """
 name = "digits"
@@ -399,3 +399,40 @@ def test_a_duration_is_a_number_of_seconds_or_a_text(value, seconds):
 def test_what_reads_as_no_duration_is_refused(value):
     with pytest.raises(ParamError, match="is no duration; write seconds, or 90s, 10m, 1h30m"):
         parse_duration(value)
+
+
+def test_a_verdict_is_on_the_studys_metric_unless_said_otherwise(tmp_path):
+    assert load_study(study_file(tmp_path, LEAST)).judging == Judging(
+        metric=None, scale=None, margin=0.01, baseline="adam", seeds=40
+    )
+
+
+def test_the_verdict_can_be_said_otherwise(tmp_path):
+    settings = [
+        'verdict.metric="accuracy"',
+        'verdict.scale="plain"',
+        "verdict.margin=0.005",
+        'verdict.baseline="none"',
+        "verdict.seeds=160",
+    ]
+    spec = load_study(study_file(tmp_path, LEAST), settings)
+
+    assert spec.judging == Judging(
+        metric="accuracy", scale="plain", margin=0.005, baseline="none", seeds=160
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("verdict.margin=0", r"\[verdict\] margin: must be above 0, not 0"),
+        ("verdict.margin=true", r"\[verdict\] margin: must be a number above 0, not True"),
+        ("verdict.margin=inf", r"\[verdict\] margin: must be above 0, not inf"),
+        ("verdict.seeds=9", r"\[verdict\] seeds: must be at least 10, not 9"),
+        ('verdict.scale="ln"', r"\[verdict\] scale: 'ln' is not known"),
+        ("verdict.margins=1", r"\[verdict\] margins: no such key; did you mean 'margin'"),
+    ],
+)
+def test_a_wrong_verdict_setting_is_named(tmp_path, setting, says):
+    with pytest.raises(SpecError, match=says):
+        load_study(study_file(tmp_path, LEAST), [setting])

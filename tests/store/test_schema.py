@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import optuna
 import pytest
@@ -11,10 +13,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from automl_opt.core.errors import StoreError
+from automl_opt.core.result import Status
 from automl_opt.store import Store, schema
 from automl_opt.store.models import metadata
 
 from .examples import save
+
+FROZEN = Path(__file__).parents[1] / "migrations"
 
 
 @pytest.fixture
@@ -103,7 +108,7 @@ def test_a_newer_schema_is_refused_and_says_what_to_do(url, store):
         with pytest.raises(StoreError) as caught:
             use(url)
         assert str(caught.value) == (
-            f"database {url} has schema version 0999, which this automl-opt (knows up to 0001) "
+            f"database {url} has schema version 0999, which this automl-opt (knows up to 0002) "
             "does not know: it was written by a newer one; "
             "upgrade automl-opt or name another --storage"
         )
@@ -116,9 +121,28 @@ def test_check_and_upgrade_say_where_the_database_stands(url, tmp_path):
     (tmp_path / "study.db").touch()
     assert "no tables of automl-opt yet" in schema.check(url)
 
-    assert schema.upgrade(url).endswith("schema none -> 0001")
-    assert schema.upgrade(url).endswith("schema 0001, already up to date")
-    assert schema.check(url).endswith("schema 0001, up to date")
+    assert schema.upgrade(url).endswith("schema none -> 0002")
+    assert schema.upgrade(url).endswith("schema 0002, already up to date")
+    assert schema.check(url).endswith("schema 0002, up to date")
+
+
+@pytest.mark.parametrize("frozen", sorted(FROZEN.glob("*.sql")), ids=lambda file: file.stem)
+def test_a_database_of_an_older_version_is_brought_up_to_date_with_all_it_holds(url, frozen):
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as database:
+        database.executescript(frozen.read_text("utf-8"))
+    database.close()
+    assert f"schema {frozen.stem}, and {schema.HEAD} is current" in schema.check(url)
+
+    with Store.open(url) as store:
+        [trial] = store.trials("digits")
+        assert (trial.arm, trial.value, trial.status) == ("sgd", 0.5, Status.COMPLETE)
+        assert len(store.curve(trial.trial_id)) == 7
+        assert store.verdicts("digits", "recipe") == []
+    assert schema.check(url).endswith("up to date")
+
+
+def test_every_version_but_the_last_has_a_frozen_database():
+    assert [file.stem for file in sorted(FROZEN.glob("*.sql"))] == list(schema.VERSIONS[:-1])
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(url, monkeypatch):
