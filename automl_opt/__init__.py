@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from automl_opt.core.errors import AutomlOptError
-    from automl_opt.core.params import Float, Int, OneOf
+    from automl_opt.core.params import Float, Int, OneOf, Prior
     from automl_opt.core.recipe import Recipe
     from automl_opt.core.spec import StudySpec, load_study
     from automl_opt.plugin.host import load_host
@@ -23,6 +23,7 @@ _HOME = {
     "Float": "core.params",
     "Int": "core.params",
     "OneOf": "core.params",
+    "Prior": "core.params",
     "Recipe": "core.recipe",
     "StudySpec": "core.spec",
     "load_study": "core.spec",
@@ -42,6 +43,7 @@ __all__ = [
     "Int",
     "Metric",
     "OneOf",
+    "Prior",
     "Recipe",
     "Store",
     "StudySpec",

@@ -28,11 +28,12 @@ from automl_opt.api import (
     OptimizerSpec,
     RegularizerSpec,
     SchedulerSpec,
+    StrategySpec,
 )
 from automl_opt.cli.main import cli
 from automl_opt.core.params import Param, Value
 from automl_opt.plugin.catalog import SPEC_OF_KIND, Component
-from automl_opt.plugin.describe import PLURALS, count_text, written
+from automl_opt.plugin.describe import PLURALS, count_text, prior_text, written
 from automl_opt.plugin.host import Host, load_host
 from automl_opt.testing import CHECKS
 
@@ -199,6 +200,8 @@ def _facts(spec: ComponentSpec, kind: str) -> Iterator[str]:
             yield f"Changes nothing at {at}"
     if isinstance(spec, InitializerSpec) and spec.fit is not None:
         yield "Runs the model on a batch of training inputs to fit the weights"
+    if isinstance(spec, StrategySpec) and spec.priors:
+        yield "Proposals are pulled towards the priors of ranges"
     if getattr(spec, "twin", None) is not None:
         yield "Held against a twin, the same method from an independent library"
     for check, reason in spec.expected_failures.items():
@@ -215,7 +218,8 @@ def _columns(param: Param) -> Iterator[str]:
         step = f", steps of {_value(param.step)}" if param.step not in (None, 1) else ""
         whole = "whole numbers, " if isinstance(param, Int) else ""
         yield f"{whole}{'logarithmic' if param.log else 'linear'}{step}"
-    yield f"`{_value(param.default)}`"
+    prior = f", prior {prior_text(param)}" if not isinstance(param, OneOf) and param.prior else ""
+    yield f"`{_value(param.default)}`{prior}"
 
 
 def _condition(param: Param) -> str:

@@ -12,7 +12,7 @@ from automl_opt.api.pruner import PrunerSpec
 from automl_opt.api.regularizer import RegularizerSpec
 from automl_opt.api.scheduler import SchedulerSpec
 from automl_opt.api.strategy import StrategySpec
-from automl_opt.core.params import Float, Int, OneOf
+from automl_opt.core.params import Float, Int, OneOf, Prior
 from automl_opt.core.space import SearchSpace
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Int",
     "OneOf",
     "OptimizerSpec",
+    "Prior",
     "PrunerSpec",
     "RegularizerSpec",
     "Rule",

@@ -17,11 +17,14 @@ class StrategySpec(ComponentSpec):
             is the arm's :class:`~automl_opt.core.space.SearchSpace`, or ``None`` in a user's own
             study. A study makes a fresh one for every trial, seeded by the trial's number: what a
             sampler must remember lies in the history of the Optuna study it is given.
+        priors: proposals are pulled towards the :class:`~automl_opt.core.params.Prior` of a range;
+            a study that gives one to a strategy without this is told that it has no effect.
     """
 
     kind: ClassVar[str] = "strategy"
 
     sampler: Code
+    priors: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

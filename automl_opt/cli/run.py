@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from automl_opt.cli.options import (
 if TYPE_CHECKING:
     from automl_opt.core.spec import StudySpec
     from automl_opt.plugin.catalog import Catalog
+    from automl_opt.search.space import RecipeSpace
 
 
 @click.command()
@@ -108,10 +110,27 @@ def _check_names(spec: StudySpec, catalog: Catalog) -> None:
     """
     from automl_opt.search.space import arms_of
 
-    arms_of(spec, catalog, model={})
+    arms = arms_of(spec, catalog, model={})
     for kind, choice in (("strategy", spec.strategy), ("pruner", spec.pruner)):
         with spec.blame(f"[search] {kind}"):
             catalog.find(kind, choice.name)
+    strategy = catalog.find("strategy", spec.strategy.name)
+    if not strategy.has("priors") and _has_priors(spec, arms):
+        users = [c.label for c in catalog.components("strategy") if c.has("priors")]
+        click.echo(
+            f"strategy {strategy.label} does not use priors, only the defaults they set; "
+            f"these do: {', '.join(users)}",
+            err=True,
+        )
+
+
+def _has_priors(spec: StudySpec, arms: Sequence[RecipeSpace]) -> bool:
+    """Whether a component or the study file gives one; the task is not read yet."""
+    own = spec.overrides.get("model", {}).values()
+    if any(isinstance(override, Mapping) and "prior" in override for override in own):
+        return True
+    entries = [entry for arm in arms for entry in arm.space.entries]
+    return any(getattr(entry.param, "prior", None) for entry in entries)
 
 
 def _own_arguments() -> list[str]:

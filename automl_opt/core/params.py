@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, TypeAlias, TypeGuard
 
 from automl_opt.core.errors import ParamError, did_you_mean
@@ -27,6 +27,28 @@ class Suggests(Protocol):
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Where an expert expects the best value: a normal distribution on the scale of its range.
+
+    Args:
+        center: the likeliest value.
+        spread: one standard deviation: a distance, on a logarithmic scale a factor above 1.
+    """
+
+    center: float
+    spread: float
+
+    def __post_init__(self) -> None:
+        for key in ("center", "spread"):
+            value = getattr(self, key)
+            if not _is_number(value) or not math.isfinite(value):
+                raise ParamError(f"prior: {key} must be a finite number, not {value!r}")
+        if self.spread <= 0:
+            raise ParamError(f"prior: spread must be above 0, not {self.spread!r}")
+        object.__setattr__(self, "spread", float(self.spread))
+
+
+@dataclass(frozen=True)
 class Float:
     """A real number in ``[low, high]``.
 
@@ -34,8 +56,10 @@ class Float:
         low, high: both ends belong to the range.
         log: search on a logarithmic scale; *low* must be above 0.
         step: only ``low, low + step, …, high``; not together with *log*.
-        default: where a search starts; the centre of the range on its scale when not given.
+        default: where a search starts; when not given the prior's center, without a prior the
+            centre of the range on its scale.
         when: ``(sibling, value or values)``: the parameter exists only where *sibling* has it.
+        prior: what pulls proposals, less with every trial; its center lies in the range.
     """
 
     low: float
@@ -44,6 +68,7 @@ class Float:
     step: float | None = None
     default: float | None = None
     when: tuple[str, tuple[Value, ...]] | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         for key in ("low", "high", "step", "default"):
@@ -93,6 +118,7 @@ class Int:
     step: int = 1
     default: int | None = None
     when: tuple[str, tuple[Value, ...]] | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         for key in ("low", "high", "step", "default"):
@@ -171,19 +197,46 @@ def _check_scale(low: float, high: float, log: bool) -> None:
 
 
 def _finish(param: Float | Int) -> None:
-    """What both kinds of range check last: steps that end at *high*, condition and default."""
+    """What both kinds of range check last: steps to *high*, condition, prior and default."""
     if not param.contains(param.high):
         raise ParamError(
             f"steps of {param.step!r} from {param.low!r} do not arrive at high {param.high!r}"
         )
     object.__setattr__(param, "when", _condition(param.when))
+    object.__setattr__(param, "prior", _prior(param))
     if param.default is None:
-        object.__setattr__(param, "default", param._centre())
-    elif not param.contains(param.default):
+        start = param.prior.center if param.prior else param._centre()
+        object.__setattr__(param, "default", start)
+    else:
+        _check_inside(param, "default", param.default)
+
+
+def _check_inside(param: Float | Int, key: str, value: float) -> None:
+    if not param.contains(value):
         step = f" in steps of {param.step!r}" if param.step not in (None, 1) else ""
-        raise ParamError(
-            f"default {param.default!r} lies outside [{param.low}, {param.high}]{step}"
-        )
+        raise ParamError(f"{key} {value!r} lies outside [{param.low}, {param.high}]{step}")
+
+
+def _prior(param: Float | Int) -> Prior | None:
+    """The prior of *param*, which may have been given as a table."""
+    given: Any = param.prior
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        _check_keys(given, ("center", "spread"), "a prior")
+        for key in ("center", "spread"):
+            if key not in given:
+                raise ParamError(f"the prior {dict(given)!r} lacks {key!r}")
+        given = Prior(**given)
+    if not isinstance(given, Prior):
+        raise ParamError(f"prior must be {{center = …, spread = …}}, not {given!r}")
+    prior = replace(given, center=float(given.center)) if isinstance(param, Float) else given
+    if isinstance(param, Int) and not isinstance(prior.center, int):
+        raise ParamError(f"prior: center must be a whole number, not {prior.center!r}")
+    _check_inside(param, "prior: center", prior.center)
+    if param.log and prior.spread <= 1:
+        raise ParamError(f"prior: spread is a factor above 1 on a log scale, not {prior.spread!r}")
+    return prior
 
 
 def _condition(when: Any) -> tuple[str, tuple[Value, ...]] | None:
@@ -199,6 +252,8 @@ def to_dict(param: Param) -> dict[str, Any]:
     """A range as plain data, for JSON; :func:`from_dict` is its inverse."""
     kind = {Float: "float", Int: "int", OneOf: "one_of"}[type(param)]
     fields = {key: getattr(param, key) for key in type(param).__dataclass_fields__}
+    if fields.get("prior"):
+        fields["prior"] = asdict(fields["prior"])
     return {"kind": kind} | {key: value for key, value in fields.items() if value is not None}
 
 
@@ -215,8 +270,9 @@ def overridden(param: Param, override: Any) -> Param:
 
     Args:
         override: a number or text fixes the value; a list gives the choices; a table
-            ``{low, high, log, step, default}`` changes what it names and keeps the rest. Numbers
-            may leave the range that the component declares; other choices must be its own.
+            ``{low, high, log, step, default, prior}`` changes what it names and keeps the rest: a
+            default and a prior that *param* declares as far as they fit the new range. Numbers may
+            leave the range that the component declares; other choices must be its own.
 
     Raises:
         ParamError: the override cannot be read, or leaves an impossible range.
@@ -228,18 +284,26 @@ def overridden(param: Param, override: Any) -> Param:
     if not isinstance(override, Mapping):
         raise ParamError(
             f"{override!r} is no range; write a value, a list of values, or "
-            "{low = …, high = …, log = …, step = …, default = …}"
+            "{low = …, high = …, log = …, step = …, default = …, prior = …}"
         )
     if isinstance(param, OneOf):
         if not all(_is_number(choice) for choice in param.choices):
             raise ParamError(f"has no range, only the choices {list(param.choices)!r}")
         return _new_range(Int if _is_whole(param.choices) else Float, override, param.when)
-    _check_keys(override)
-    change: dict[str, Any] = {"default": None, **override}
+    _check_keys(override, RANGE_KEYS, "a range")
+    change: dict[str, Any] = {"default": None, "prior": None, **override}
     changed = replace(param, **change)
-    if "default" in override or not changed.contains(param.default):
-        return changed
-    return replace(param, **change | {"default": param.default})
+    if "prior" not in override:
+        if _suits(param.prior, changed, param.log):
+            change["prior"] = param.prior
+        if "default" not in override and changed.contains(param.default):
+            change["default"] = param.default
+    return replace(param, **change)
+
+
+def _suits(prior: Prior | None, changed: Float | Int, log: bool) -> bool:
+    """Whether a *prior* that was declared on a scale, *log* or not, says the same of *changed*."""
+    return prior is not None and changed.log == log and changed.contains(prior.center)
 
 
 def parse_range(data: Any) -> Param:
@@ -248,7 +312,7 @@ def parse_range(data: Any) -> Param:
     A table of whole numbers is an :class:`Int`, any other a :class:`Float`.
     """
     if isinstance(data, Mapping):
-        numbers = [value for key, value in data.items() if key != "log"]
+        numbers = [value for key, value in data.items() if key not in ("log", "prior")]
         return _new_range(Int if _is_whole(numbers) else Float, data)
     if isinstance(data, list):
         return OneOf(tuple(data))
@@ -276,18 +340,20 @@ def _as_kind(param: Param, value: Any) -> Any:
 def _new_range(
     kind: type[Float] | type[Int], data: Mapping[str, Any], when: Any = None
 ) -> Float | Int:
-    _check_keys(data)
+    _check_keys(data, RANGE_KEYS, "a range")
     for key in ("low", "high"):
         if key not in data:
             raise ParamError(f"the range {dict(data)!r} lacks {key!r}")
     return kind(**data, when=when)
 
 
-def _check_keys(data: Mapping[str, Any]) -> None:
-    allowed = ("low", "high", "log", "step", "default")
+RANGE_KEYS = ("low", "high", "log", "step", "default", "prior")
+
+
+def _check_keys(data: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
     for key in data:
         if key not in allowed:
-            raise ParamError(f"a range has no key {key!r}; {did_you_mean(key, allowed)}")
+            raise ParamError(f"{what} has no key {key!r}; {did_you_mean(key, allowed)}")
 
 
 def _is_number(value: object) -> TypeGuard[float]:

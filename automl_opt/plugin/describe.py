@@ -7,7 +7,7 @@ from typing import Any
 
 from automl_opt.api import OptimizerSpec, RegularizerSpec
 from automl_opt.core import params as ranges
-from automl_opt.core.params import Int, OneOf, Param
+from automl_opt.core.params import Float, Int, OneOf, Param
 from automl_opt.plugin.catalog import Component
 from automl_opt.plugin.host import OFFERS, Host
 
@@ -90,6 +90,8 @@ def facts(component: Component) -> list[tuple[str, str]]:
         lines.append(("decay", spec.decay))
     if isinstance(spec, RegularizerSpec):
         lines.append(("hooks", ", ".join(spec.hooks())))
+    if component.has("priors"):
+        lines.append(("priors", "pull its proposals"))
     lines += [("expected failure", f"{c}: {why}") for c, why in spec.expected_failures.items()]
     return lines
 
@@ -105,6 +107,14 @@ def range_text(param: Param) -> str:
         every_one = isinstance(param, Int) and param.step == 1
         text += f", step {param.step:g}" if param.step and not every_one else ""
     text += f", default {param.default!r}"
+    if not isinstance(param, OneOf) and param.prior:
+        text += f", prior {prior_text(param)}"
     if param.when:
         text += f", when {param.when[0]} is {' or '.join(map(repr, param.when[1]))}"
     return text
+
+
+def prior_text(param: Float | Int) -> str:
+    """A prior's center and standard deviation: ``0.5 ± 0.1``, on a log scale ``0.001 ×÷ 3``."""
+    assert param.prior is not None
+    return f"{param.prior.center:g} {'×÷' if param.log else '±'} {param.prior.spread:g}"

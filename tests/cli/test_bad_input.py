@@ -139,6 +139,49 @@ BAD = [
         add=lr("{ low = 0, high = 0.01, log = true }"),
     ),
     Bad(
+        "a prior outside of its range",
+        ("study.toml, [ranges.optimizer.adamw] lr: ", "prior: center 5.0 lies outside [0.0001, "),
+        add=lr("{ prior = { center = 5, spread = 2 } }"),
+    ),
+    Bad(
+        "a misspelt key of a prior",
+        ("study.toml, [ranges.optimizer.adamw] lr: ", "'centre'", "did you mean 'center'?"),
+        add=lr("{ prior = { centre = 0.001, spread = 2 } }"),
+    ),
+    Bad(
+        "a prior without a spread",
+        ("study.toml, [ranges.optimizer.adamw] lr: ", "lacks 'spread'"),
+        add=lr("{ prior = { center = 0.001 } }"),
+    ),
+    Bad(
+        "a prior that is one number",
+        ("study.toml, [ranges.optimizer.adamw] lr: ", "{center = …, spread = …}, not 0.001"),
+        add=lr("{ prior = 0.001 }"),
+    ),
+    Bad(
+        "a spread on a log scale that is no factor",
+        ("study.toml, [ranges.optimizer.adamw] lr: ", "a factor above 1 on a log scale, not 0.5"),
+        add=lr("{ prior = { center = 0.001, spread = 0.5 } }"),
+    ),
+    Bad(
+        "a spread of nothing",
+        ("study.toml, [ranges.optimizer.adamw] beta1: ", "spread must be above 0, not 0"),
+        add=lr("{ prior = { center = 0.9, spread = 0 } }").replace("lr", "beta1"),
+    ),
+    Bad(
+        "a prior for the batch size that is no whole number",
+        ("study.toml, [space] batch_size: ", "center must be a whole number, not 12.5"),
+        edit=(
+            "[search]",
+            "batch_size = { low = 8, high = 32, prior = { center = 12.5, spread = 2 } }\n[search]",
+        ),
+    ),
+    Bad(
+        "a prior for choices",
+        ("study.toml, [ranges.scheduler.one_cycle] shape: ", "has no range, only the choices"),
+        add="\n[ranges.scheduler.one_cycle]\nshape = { prior = { center = 0, spread = 1 } }\n",
+    ),
+    Bad(
         "no trials",
         ("study.toml, [search] trials: must be at least 1, not 0",),
         edit=("trials = 2", "trials = 0"),

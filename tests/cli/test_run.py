@@ -38,6 +38,23 @@ def test_in_a_pipe_each_trial_that_ends_is_one_line_on_standard_error(piped):
         assert re.fullmatch(form, lines[count]), lines[count]
 
 
+@pytest.mark.parametrize(("strategy", "told"), [("random", 1), ("auto", 0)])
+def test_a_prior_given_to_a_strategy_without_a_use_for_it_is_told_in_one_line(
+    tmp_path, strategy, told
+):
+    study = STUDY.replace('"random"', f'"{strategy}"')
+    prior = "lr = { prior = { center = 1e-3, spread = 3 } }"
+    folder = write_study(tmp_path, f"{study}\n[ranges.optimizer.adamw]\n{prior}\n")
+
+    done = automl_opt("run", ".", folder=folder)
+
+    assert done.code == 0
+    lines = [line for line in done.err.splitlines() if "prior" in line]
+    assert len(lines) == told
+    assert all(line.startswith("strategy random does not use priors") for line in lines)
+    assert all("auto" in line and "tpe" not in line for line in lines)
+
+
 def test_the_ranking_is_on_standard_output(piped):
     done, _ = piped
 

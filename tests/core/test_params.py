@@ -12,6 +12,7 @@ from automl_opt.core.params import (
     Float,
     Int,
     OneOf,
+    Prior,
     from_dict,
     overridden,
     parse_range,
@@ -23,8 +24,10 @@ RANGES = [
     Float(1e-5, 1e-1, log=True, default=1e-3),
     Float(0.1, 0.7, step=0.2),
     Float(0.1, 0.3, when=("kind", ("a", "b"))),
+    Float(1e-5, 1e-1, log=True, prior=Prior(1e-3, 3)),
     Int(1, 9),
     Int(1, 1000, log=True),
+    Int(8, 64, step=8, prior=Prior(24, 8), default=32, when=("on", True)),
     Int(8, 64, step=8, default=16, when=("on", True)),
     OneOf(("a", "b"), default="b"),
     OneOf((None, 1, 2.5, "x")),
@@ -47,6 +50,18 @@ RANGES = [
         (lambda: Float(0, 1, step=0.3), "steps of 0.3 from 0.0 do not arrive at high 1.0"),
         (lambda: Float(0, 1, default=2), r"default 2.0 lies outside \[0.0, 1.0\]$"),
         (lambda: Float(0, 1, step=0.5, default=0.3), "default 0.3 lies outside .* steps of 0.5"),
+        (lambda: Prior("1", 2), "prior: center must be a finite number, not '1'"),
+        (lambda: Prior(1, math.inf), "prior: spread must be a finite number, not inf"),
+        (lambda: Prior(1, True), "prior: spread must be a finite number, not True"),
+        (lambda: Prior(1, 0), "prior: spread must be above 0, not 0"),
+        (lambda: Float(0, 1, prior=Prior(2, 1)), r"prior: center 2.0 lies outside \[0.0, 1.0\]$"),
+        (lambda: Float(0, 1, step=0.5, prior=Prior(0.3, 1)), "center 0.3 lies .* steps of 0.5"),
+        (
+            lambda: Float(1, 9, log=True, prior=Prior(2, 1)),
+            "a factor above 1 on a log scale, not 1",
+        ),
+        (lambda: Float(0, 1, prior=0.5), "prior must be {center = …, spread = …}, not 0.5"),
+        (lambda: Int(1, 9, prior=Prior(2.0, 1)), "center must be a whole number, not 2.0"),
         (lambda: Int(1.0, 2), "low must be a whole number, not 1.0"),
         (lambda: Int(1, 2, default=True), "default must be a whole number, not True"),
         (lambda: Int(1, 2, step=None), "step must be a whole number, not None"),
@@ -86,7 +101,10 @@ def test_an_impossible_range_is_refused_with_its_reason(make, message):
         (Float(0.1, 0.1, log=True), 0.1),
         (Float(0, 1, step=0.25), 0.5),
         (Float(0.1, 0.7, step=0.2), pytest.approx(0.3)),
+        (Float(0, 1, prior=Prior(0.2, 0.1)), 0.2),
+        (Float(0, 1, prior=Prior(0.2, 0.1), default=0.3), 0.3),
         (Int(1, 9), 5),
+        (Int(1, 9, prior=Prior(8, 2)), 8),
         (Int(1, 100, log=True), 10),
         (Int(8, 64, step=8), 32),
         (OneOf(("x", None)), "x"),
@@ -94,7 +112,9 @@ def test_an_impossible_range_is_refused_with_its_reason(make, message):
         (OneOf((False, True)), False),
     ],
 )
-def test_a_search_without_a_default_starts_at_the_centre_or_the_first_choice(param, default):
+def test_a_search_without_a_default_starts_at_the_prior_the_centre_or_the_first_choice(
+    param, default
+):
     assert param.default == default
     assert param.contains(param.default)
 
@@ -122,6 +142,19 @@ def test_whole_numbers_are_taken_as_the_real_numbers_a_float_range_needs():
 @pytest.mark.parametrize("given", [("kind", "a"), ("kind", ("a",)), ["kind", ["a"]]])
 def test_one_value_in_a_condition_is_a_list_of_one(given):
     assert Float(0, 1, when=given).when == ("kind", ("a",))
+
+
+def test_a_range_without_a_prior_is_written_as_it_was_before_there_were_any():
+    assert to_dict(Float(0, 1)) == {
+        "kind": "float", "low": 0.0, "high": 1.0, "log": False, "default": 0.5
+    }  # fmt: skip
+
+
+def test_whole_numbers_in_a_prior_are_taken_as_the_real_numbers_they_stand_for():
+    param = Float(1, 4, prior=Prior(2, 1))
+
+    assert [type(param.prior.center), type(param.prior.spread)] == [float] * 2
+    assert to_dict(param)["prior"] == {"center": 2.0, "spread": 1.0}
 
 
 @pytest.mark.parametrize("param", RANGES, ids=str)
@@ -163,6 +196,39 @@ def test_optuna_suggests_values_inside_the_range_and_warns_of_nothing(param):
         (Int(1, 9, default=4), {"low": 2, "high": 8}, Int(2, 8, default=4)),
         (Int(1, 9, default=4), {"high": 3}, Int(1, 3)),
         (Int(1, 9, when=("k", "a")), {"low": 3}, Int(3, 9, default=5, when=("k", "a"))),
+        # a prior: where it and the default stand when only one of them, or the range, is changed
+        (
+            Float(0, 1, default=0.2),
+            {"prior": {"center": 0.7, "spread": 0.1}},
+            Float(0, 1, default=0.7, prior=Prior(0.7, 0.1)),
+        ),
+        (
+            Float(1e-4, 1, log=True),
+            {"prior": {"center": 0.1, "spread": 3}, "default": 0.01, "high": 10},
+            Float(1e-4, 10, log=True, default=0.01, prior=Prior(0.1, 3)),
+        ),
+        (
+            Float(0, 1, prior=Prior(0.7, 0.1)),
+            {"default": 0.2},
+            Float(0, 1, default=0.2, prior=Prior(0.7, 0.1)),
+        ),
+        (
+            Float(0, 1, default=0.1, prior=Prior(0.7, 0.1)),
+            {"low": 0.2},
+            Float(0.2, 1, default=0.7, prior=Prior(0.7, 0.1)),
+        ),
+        (
+            Float(0, 1, default=0.1, prior=Prior(0.7, 0.1)),
+            {"high": 0.5},
+            Float(0, 0.5, default=0.1),
+        ),
+        (Float(1, 9, prior=Prior(3, 2)), {"log": True}, Float(1, 9, log=True, default=3)),
+        (Float(0, 1, prior=Prior(0.7, 0.1)), 0.5, OneOf((0.5,))),
+        (
+            OneOf((16, 32)),
+            {"low": 8, "high": 64, "log": True, "prior": {"center": 16, "spread": 1.5}},
+            Int(8, 64, log=True, prior=Prior(16, 1.5)),
+        ),
         # numbers that were choices may become a range
         (OneOf((0.0, 0.5)), {"low": 0, "high": 1}, Float(0, 1)),
         (OneOf((16, 32)), {"low": 8, "high": 64, "log": True}, Int(8, 64, log=True)),
@@ -192,6 +258,27 @@ def test_an_override_gives_the_range_it_describes(param, override, expected):
         (Float(1, 2, log=True), {"step": 0.5}, "a log scale or a step, not both"),
         (Float(0, 1), {"default": 2}, "default 2.0 lies outside"),
         (Float(0, 1), {"when": ["a", "b"]}, "no key 'when'"),
+        (Float(0, 1), {"prior": 0.5}, "prior must be {center = …, spread = …}, not 0.5"),
+        (Float(0, 1), {"prior": {"center": 0.5}}, "the prior {'center': 0.5} lacks 'spread'"),
+        (
+            Float(0, 1),
+            {"prior": {"centre": 0.5}},
+            "a prior has no key 'centre'; did you mean 'center'",
+        ),
+        (Float(0, 1), {"prior": {"center": 2, "spread": 1}}, "prior: center 2.0 lies outside"),
+        (
+            Float(0, 1),
+            {"high": 0.5, "prior": {"center": 0.7, "spread": 1}},
+            r"outside \[0.0, 0.5\]",
+        ),
+        (Float(1, 9, log=True), {"prior": {"center": 2, "spread": 0.5}}, "a factor above 1"),
+        (Int(0, 8), {"prior": {"center": 2.5, "spread": 1}}, "must be a whole number, not 2.5"),
+        (
+            OneOf(("a", "b")),
+            {"prior": {"center": 0, "spread": 1}},
+            "has no range, only the choices",
+        ),
+        (OneOf((16, 32)), {"prior": {"center": 16, "spread": 2}}, "lacks 'low'"),
         (Int(0, 8), 0.5, "0.5 is not a whole number"),
         (Int(0, 8), [1, 2.0], "2.0 is not a whole number"),
         (Int(0, 8), "8", "'8' is not a number"),
@@ -223,6 +310,10 @@ def test_an_override_that_cannot_be_meant_is_refused_with_its_reason(param, over
         ({"low": 0, "high": 1, "step": 0.25}, Float(0, 1, step=0.25)),
         ({"low": 0, "high": 1, "default": 0.3}, Float(0, 1, default=0.3)),
         ({"low": 0, "high": 1.5}, Float(0, 1.5)),
+        (
+            {"low": 8, "high": 64, "prior": {"center": 32, "spread": 7.5}},
+            Int(8, 64, prior=Prior(32, 7.5)),
+        ),
     ],
 )
 def test_a_range_alone_is_read_from_a_value_a_list_or_a_table(data, expected):
@@ -236,6 +327,8 @@ def test_a_range_alone_is_read_from_a_value_a_list_or_a_table(data, expected):
         (date(2024, 1, 1), "is no value, no list of values and no range"),
         ({"low": 1}, "lacks 'high'"),
         ({"low": 1, "high": "2"}, "high must be a number, not '2'"),
+        ({"prior": {"center": 1, "spread": 2}}, "lacks 'low'"),
+        ({"low": 1, "high": 2, "pior": {}}, "no key 'pior'; did you mean 'prior'"),
         ({"low": 1, "high": 2, "lgo": True}, "no key 'lgo'; did you mean 'log'"),
         ([], "choices must not be empty"),
         ([{"low": 1}], "a choice must be a number"),

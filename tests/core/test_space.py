@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from automl_opt.core.errors import ParamError
-from automl_opt.core.params import Float, Int, OneOf
+from automl_opt.core.params import Float, Int, OneOf, Prior
 from automl_opt.core.space import Entry, SearchSpace
 
 SPACE = SearchSpace(
@@ -66,6 +66,7 @@ def test_the_json_names_every_entry_with_its_range_and_its_conditions():
     [
         Entry("batch_size", Int(8, 128, step=8)),
         Entry("batch_size", Int(8, 64, step=8, default=8)),
+        Entry("batch_size", Int(8, 64, step=8, prior=Prior(32, 8))),
         Entry("batch_size", Int(8, 64, step=8), (("optimizer", ("sgd",)),)),
         Entry("batch", Int(8, 64, step=8)),
     ],

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from automl_opt.api import Float, Int, OneOf
+from automl_opt.api import Float, Int, OneOf, Prior
 from automl_opt.core.params import from_dict
 from automl_opt.plugin.describe import (
     PLURALS,
@@ -24,6 +24,11 @@ from automl_opt.plugin.describe import (
         (Float(0, 1, step=0.25), "0 … 1, step 0.25, default 0.5"),
         (Float(0, 4, step=1), "0 … 4, step 1, default 2.0"),
         (Int(1, 9), "1 … 9, default 5"),
+        (Int(1, 9, prior=Prior(7, 2)), "1 … 9, default 7, prior 7 ± 2"),
+        (
+            Float(1e-5, 0.1, log=True, prior=Prior(1e-3, 3)),
+            "1e-05 … 0.1, log, default 0.001, prior 0.001 ×÷ 3",
+        ),
         (Int(0, 12345678, step=2), "0 … 12345678, step 2, default 6172838"),
         (OneOf(("a", None), default="a"), "'a' | None, default 'a'"),
         (

@@ -73,7 +73,7 @@ class AutoSampler(HistorySampler):
 
         def gain(genes: Array) -> Array:
             points = space.cube(genes)
-            gains = posterior.log_ei(points, target)
+            gains = posterior.log_ei(points, target) + history.pull(genes)
             if banned is not None:
                 gains[posterior.correlation(points, banned)[:, 0] >= NEAR] = -np.inf
             if branch is not None:
@@ -109,6 +109,8 @@ def _pool(history: History, rng: np.random.Generator, parents: Any, branch: Bran
             perturbed(space, rng, elite[:6], 100, 0.1),
             perturbed(space, rng, elite[:2], 100, 0.02),
         ]
+    if history.priors is not None:
+        parts.append(history.priors.draw(rng, 50))
     return space.snap(np.concatenate(parts))
 
 

@@ -205,6 +205,15 @@ class Space:
 
     # Values for Optuna
 
+    def deviation(self, spreads: Mapping[str, float]) -> Array:
+        """The genes' standard deviations ``[p]`` that *spreads* are; NaN for what is not named.
+
+        A spread is a distance, on a logarithmic scale a factor. A single value has none.
+        """
+        spread = np.array([spreads.get(name, np.nan) for name in self.names])
+        distance = np.where(self._log, np.log(spread), spread)
+        return np.where(self.single, np.nan, distance / 2 / self._extent)
+
     def values(self, genes: Array) -> dict[str, Any]:
         """What one row of snapped *genes* is called by Optuna; only what exists."""
         internal = self.internal(genes[None])[0]

@@ -31,6 +31,7 @@ from automl_opt.builtin.search.encoding import (
     internal_value,
     learnt,
 )
+from automl_opt.builtin.search.priors import PULL, Priors, priors_of
 
 NOTE = "automl_opt:search"
 """The trial's system attribute with what its sampler noted: seed, reason, plan and its own."""
@@ -65,6 +66,7 @@ class History:
         pending_numbers, pending_genes, pending_cube, pending_notes: of the running trials, by
             their plan.
         defaults: genes ``[p]`` where the search starts: declared defaults, else the middle.
+        priors: where the declared space expects the best, ``None`` where it says nothing of that.
         seen: fingerprints of all rows and pending ones; :meth:`was_tried` asks it.
     """
 
@@ -85,6 +87,7 @@ class History:
     pending_cube: Array
     pending_notes: Sequence[Mapping[str, Any]]
     defaults: Array
+    priors: Priors | None
     seen: frozenset[bytes] | set[bytes]
 
     def __len__(self) -> int:
@@ -109,6 +112,17 @@ class History:
         ended = _newest(self.numbers, self.notes, key)
         running = _newest(self.pending_numbers, self.pending_notes, key)
         return max(ended, running, key=lambda found: found[0])[1]
+
+    @property
+    def weight(self) -> float:
+        """Of the priors: it fades with the finished trials."""
+        return PULL / max(1, len(self)) if self.priors else 0.0
+
+    def pull(self, genes: Array) -> Array:
+        """The weighted log priors ``[n]`` of *genes*, to be added to a log acquisition."""
+        if self.priors is None:
+            return np.zeros(len(genes))
+        return self.weight * self.priors.log_density(genes)
 
     def was_tried(self, genes: Array) -> bool:
         """Whether a finished or running trial has just these snapped *genes* ``[p]``."""
@@ -384,6 +398,7 @@ def _snapshot(
         pending_cube=points.cube[running],
         pending_notes=[rows.notes[i] for i in running],
         defaults=defaults,
+        priors=priors_of(space, declared_space),
         seen=points.seen | {fingerprint(row) for row in pending} if running else points.seen,
     )
 

@@ -25,6 +25,9 @@ from automl_opt.builtin.search import history as histories
 from automl_opt.builtin.search.encoding import Array, Space
 from automl_opt.builtin.search.history import NOTE, History
 
+EXPECTED = 20
+"""Points from the priors that are screened with a strategy's own drafts."""
+
 
 @dataclass(frozen=True)
 class Drafts:
@@ -54,9 +57,10 @@ class HistorySampler(BaseSampler):
         space: the declared tree, or ``None`` in a study of the user's own.
         seed: with the trial's number it seeds the trial's generator; ``None`` draws one.
         start: trials before the strategy has its say: the defaults, then a scrambled Sobol
-            sequence (Owen 1998). It also waits for 3 finished ones, at most ``2 · start`` trials.
+            sequence (Owen 1998), of which declared priors take quantiles. It also waits for 3
+            finished ones, at most ``2 · start`` trials.
         screen: let a surrogate choose among *drafted* drafts instead of trying the first one
-            (:mod:`automl_opt.builtin.search.screening`).
+            (:mod:`automl_opt.builtin.search.screening`). Declared priors pull either choice.
     """
 
     multi_objective = False
@@ -108,6 +112,7 @@ class HistorySampler(BaseSampler):
             "why": why,
             "plan": {name: float(plan[name]) for name in chosen},
             "seed": history.seed,
+            **({"pull": history.weight} if history.priors else {}),
             **noted,
         }
         study._storage.set_trial_system_attr(trial._trial_id, NOTE, note)
@@ -147,10 +152,14 @@ class HistorySampler(BaseSampler):
         drafts = replace(drafts, genes=history.space.snap(drafts.genes))
         surrogate: Mapping[str, Any] = {}
         order: Sequence[int] = range(len(drafts.genes))
-        if self._screen and not drafts.ranked and len(order) > 1:
+        open_choice = not drafts.ranked and len(order) > 1
+        if open_choice and self._screen:
             from automl_opt.builtin.search.screening import screened
 
+            drafts = _with_expected(drafts, history, rng)
             order, surrogate = screened(history, drafts.genes)
+        elif open_choice and history.priors is not None:
+            order = lottery(history.pull(drafts.genes), rng)
         genes, why, note = self._first_new(history, rng, drafts, order)
         return genes, why, {**surrogate, **note}
 
@@ -177,6 +186,22 @@ class HistorySampler(BaseSampler):
         return drafts.genes[order[0]], f"{drafts.why}, all tried", drafts.note(order[0])
 
 
+def _with_expected(drafts: Drafts, history: History, rng: np.random.Generator) -> Drafts:
+    """*drafts* and, where there are priors, points drawn from them for the surrogate to judge."""
+    if history.priors is None:
+        return drafts
+    expected = history.priors.draw(rng, EXPECTED)
+    notes = [drafts.note(k) for k in range(len(drafts.genes))] + [{}] * EXPECTED
+    return replace(drafts, genes=np.concatenate([drafts.genes, expected]), notes=notes)
+
+
+def lottery(log_weights: Array, rng: np.random.Generator) -> list[int]:
+    """An order of all, drawn without replacement by weight (Gumbel-max: Yellott 1977)."""
+    lots = log_weights + rng.gumbel(size=len(log_weights))
+    order: list[int] = np.argsort(-lots, kind="stable").tolist()
+    return order
+
+
 def start_points(history: History) -> Drafts:
     """The defaults for the first trial of a study, then the points of one scrambled Sobol sequence.
 
@@ -185,12 +210,21 @@ def start_points(history: History) -> Drafts:
     """
     if history.index == 0:
         return Drafts(history.defaults[None], "start: the defaults", ranked=True)
-    return Drafts(sobol(history.space, history.seed, history.index), "start: Sobol", ranked=True)
+    unit = sobol_unit(len(history.space), history.seed, history.index)
+    if history.priors is None:
+        return Drafts(history.space.spread(unit), "start: Sobol", ranked=True)
+    return Drafts(history.priors.spread(unit), "start: Sobol under the priors", ranked=True)
 
 
 def sobol(space: Space, seed: int, index: int) -> Array:
     """Snapped genes ``[1, p]`` of the point *index* of the scrambled Sobol sequence *seed*."""
-    engine = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng([seed, len(space)]))
+    return space.spread(sobol_unit(len(space), seed, index))
+
+
+def sobol_unit(width: int, seed: int, index: int) -> Array:
+    """That point ``[1, width]`` of the unit cube."""
+    engine = qmc.Sobol(width, scramble=True, rng=np.random.default_rng([seed, width]))
     if index > 1:
         engine.fast_forward(index - 1)
-    return space.spread(engine.random(1))
+    unit: Array = engine.random(1)
+    return unit

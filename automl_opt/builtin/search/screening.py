@@ -1,7 +1,8 @@
 """Screening: of the points a strategy drafts, a surrogate says which one to pay for.
 
 Surrogate-assisted evolution (Jin 2011, Swarm and Evolutionary Computation 1:61). Unlike there every
-draft is judged by log expected improvement, and only one is evaluated.
+draft is judged by log expected improvement, to which the declared priors add, and only one is
+evaluated.
 """
 
 from __future__ import annotations
@@ -26,5 +27,5 @@ def screened(history: History, genes: Array) -> tuple[Sequence[int], Mapping[str
     surrogate = model(history, view_of(history))
     target = surrogate.target(history.best(5))
     gain = surrogate.posterior.log_ei(history.space.cube(genes), target)
-    order = np.argsort(-gain, kind="stable")
+    order = np.argsort(-(gain + history.pull(genes)), kind="stable")
     return order.tolist(), {**surrogate.note, "screened": surrogate.view}

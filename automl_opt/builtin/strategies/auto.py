@@ -26,5 +26,6 @@ spec = StrategySpec(
     summary="models the trials so far and tries where improvement is expected (the default)",
     paper="Jones et al. 1998; Ament et al. 2023, arXiv:2310.20708",
     sampler=sampler,
+    priors=True,
     params={"start": Int(1, 100, log=True, default=3)},
 )

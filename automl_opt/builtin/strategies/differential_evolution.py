@@ -13,6 +13,7 @@ spec = StrategySpec(
     summary="moves trials towards the best along differences of others (current-to-pbest, SHADE)",
     paper="Tanabe & Fukunaga 2013, doi:10.1109/CEC.2013.6557555",
     sampler="automl_opt.builtin.strategies.samplers.differential_evolution:DifferentialEvolution",
+    priors=True,
     params={
         "screen": OneOf((True, False)),
         "population": Int(4, 100, log=True, default=12),

@@ -13,6 +13,7 @@ spec = StrategySpec(
     summary="children around the mean of the best of late, with steps that evolve",
     paper="Beyer & Schwefel 2002, doi:10.1023/A:1015059928466",
     sampler="automl_opt.builtin.strategies.samplers.evolution_strategy:EvolutionStrategy",
+    priors=True,
     params={
         "screen": OneOf((True, False)),
         "children": Int(2, 100, log=True, default=12),

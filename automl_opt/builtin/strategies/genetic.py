@@ -13,6 +13,7 @@ spec = StrategySpec(
     summary="children of selected parents, crossed and mutated",
     paper="Goldberg 1989; Syswerda 1991, doi:10.1016/B978-0-08-050684-5.50009-4",
     sampler="automl_opt.builtin.strategies.samplers.genetic:Genetic",
+    priors=True,
     params={
         "screen": OneOf((True, False)),
         "population": Int(4, 200, log=True, default=16),

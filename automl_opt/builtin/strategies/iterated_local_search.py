@@ -13,6 +13,7 @@ spec = StrategySpec(
     summary="climbs, and jumps where the climb ends",
     paper="Lourenço et al. 2003, doi:10.1007/0-306-48056-5_11",
     sampler="automl_opt.builtin.strategies.samplers.iterated_local_search:IteratedLocalSearch",
+    priors=True,
     params={
         "screen": OneOf((True, False)),
         "width": Float(0.01, 0.5, log=True, default=0.15),

@@ -13,6 +13,7 @@ spec = StrategySpec(
     summary="a ring of walkers, coupled more and more as a field fades",
     paper="Santoro et al. 2002, doi:10.1126/science.1068774",
     sampler="automl_opt.builtin.strategies.samplers.quantum_annealing:QuantumAnnealing",
+    priors=True,
     params={
         "screen": OneOf((True, False)),
         "replicas": Int(2, 50, log=True, default=5),

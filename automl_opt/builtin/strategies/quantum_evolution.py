@@ -13,6 +13,7 @@ spec = StrategySpec(
     summary="observes strings of q-bits that turn towards the best",
     paper="Han & Kim 2002, doi:10.1109/TEVC.2002.804320",
     sampler="automl_opt.builtin.strategies.samplers.quantum_evolution:QuantumEvolution",
+    priors=True,
     params={
         "screen": OneOf((True, False)),
         "individuals": Int(1, 20, default=3),

@@ -13,6 +13,7 @@ spec = StrategySpec(
     summary="a walk that accepts what is worse, less and less often",
     paper="Kirkpatrick et al. 1983, doi:10.1126/science.220.4598.671",
     sampler="automl_opt.builtin.strategies.samplers.simulated_annealing:SimulatedAnnealing",
+    priors=True,
     params={
         "screen": OneOf((True, False)),
         "temperature": Float(0.001, 1.0, log=True, default=0.03),

@@ -13,6 +13,7 @@ spec = StrategySpec(
     summary="goes to the best neighbour and not back to what it left",
     paper="Glover 1989, doi:10.1287/ijoc.1.3.190",
     sampler="automl_opt.builtin.strategies.samplers.tabu:Tabu",
+    priors=True,
     params={
         "screen": OneOf((True, False)),
         "neighbours": Int(1, 50, log=True, default=5),

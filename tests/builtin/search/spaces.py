@@ -9,7 +9,7 @@ import optuna
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from automl_opt.api import Float, Int, OneOf, SearchSpace
+from automl_opt.api import Float, Int, OneOf, Prior, SearchSpace
 from automl_opt.core.space import Entry
 
 RANGES = (
@@ -22,6 +22,8 @@ RANGES = (
     Int(1, 300, log=True),
     Int(2, 20, step=3),
     Int(4, 4),
+    Float(1e-6, 10.0, log=True, prior=Prior(1e-5, 2)),
+    Int(2, 20, step=3, prior=Prior(5, 4)),
     OneOf((True, False)),
     OneOf(("one", 2, None, 0.5)),
     OneOf(("only",)),
