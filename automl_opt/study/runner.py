@@ -76,10 +76,10 @@ def run(
         AllTrialsFailed: the first trials of every arm failed.
     """
     task = task or load_task(spec)
-    spec = _with_direction(spec, task)
+    spec = with_direction(spec, task)
     builder = TorchBuilder(host.catalog)
     spaces = arms_of(spec, host.catalog, task.ranges(spec), builder)
-    _refuse_changes(spec, spaces, store, host.catalog)
+    refuse_changes(spec, spaces, store, host.catalog)
     with claimed(spec.name, store):
         engine = open_engine(task, spec, builder, spaces[0].default())
         with storage_at(store.url) as storage:
@@ -95,7 +95,8 @@ def run(
     return Outcome(ranking=ranking, stopped=stopped)
 
 
-def _with_direction(spec: StudySpec, task: Task) -> StudySpec:
+def with_direction(spec: StudySpec, task: Task) -> StudySpec:
+    """*spec* with the metric's own direction where the file names none."""
     try:
         own = task.direction_of(spec.metric)
     except TaskError as error:
@@ -153,7 +154,7 @@ class _Run:
         self._spec, self._host, self._store = spec, host, store
         self._engine, self._arms, self._progress, self._stop = engine, arms, progress, stop
         self._study_ids = {arm.name: arm.study_id for arm in arms.arms}
-        self._environment = {**environment(engine.device), **_versions()}
+        self._environment = {**environment(engine.device), **versions()}
         self._folder = folder_of(spec.name, store)
         self._resumable: dict[int, tuple[Path, list[tuple[int, float]]]] = {}  # by trial id
         self._live: dict[int, _Live] = {}
@@ -295,7 +296,8 @@ class _Run:
                 file.unlink()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What a result depends on beside what training knows, for its row."""
     return {name: version(name) for name in ("automl-opt", "optuna", "sqlalchemy")}
 
 
@@ -306,7 +308,7 @@ def _result_of(trial: Trial, row: TrialRow) -> TrialResult:
     )
 
 
-def _refuse_changes(
+def refuse_changes(
     spec: StudySpec, spaces: list[RecipeSpace], store: Store, catalog: Catalog
 ) -> None:
     """Raise :class:`StudyChanged` where *spec* is not the study that the database began."""
