@@ -199,6 +199,29 @@ def test_a_right_prior_is_better_after_fifteen_trials(strategy, params):
 
 
 @pytest.mark.parametrize(("strategy", "params"), CASES)
+def test_after_the_start_the_pull_still_draws_proposals_to_the_centers(strategy, params):
+    """On twelve random trials, four of them finished: the log density of what comes next."""
+    believed = priors_of(Space(*declared(bowl_space(RIGHT))), bowl_space(RIGHT))
+
+    def next_density(centres, seed):
+        space = bowl_space(centres)
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+        asked = [study.ask() for _ in range(12)]
+        for trial in asked:
+            space.suggest_values(trial)
+        for trial in asked[:4]:
+            study.tell(trial, float(trial.number % 3))
+        trial = search(strategy, space, 1, seed=seed, study=study, **params).trials[-1]
+        return believed.log_density(believed.space.row(trial.params)[None])[0]
+
+    pulled, free = (
+        np.mean([next_density(centres, seed) for seed in range(30)]) for centres in (RIGHT, None)
+    )
+
+    assert pulled > free + (0 if params.get("screen") is False else 2)
+
+
+@pytest.mark.parametrize(("strategy", "params"), CASES)
 def test_a_wrong_prior_does_not_keep_a_search_from_the_best_region(strategy, params):
     """Three to eight spreads off in every number: nearly the farthest corner."""
     found = [
