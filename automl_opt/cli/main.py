@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "automl_opt.cli.run:run",
     "status": "automl_opt.cli.report:status",
     "report": "automl_opt.cli.report:report",
+    "select": "automl_opt.cli.select:select",
     "plugins": "automl_opt.cli.plugins:plugins",
     "db": "automl_opt.cli.db:db",
 }
@@ -71,6 +72,7 @@ def cli(no_plugins: bool, debug: bool) -> None:
     automl-opt run studies/digits          run a study; the same command goes on with it
     automl-opt status studies/digits       how far it is
     automl-opt report studies/digits       rank its arms
+    automl-opt select studies/digits       which recipe, and how sure
     automl-opt plugins list                what can be searched
     automl-opt plugins check acme          whether a plugin keeps its promises
     automl-opt plugins new --help          begin one of your own

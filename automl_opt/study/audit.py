@@ -140,10 +140,10 @@ def _edges(arm: _Arm, catalog: Catalog) -> Iterator[Finding]:
         yield Finding(
             kind="edge",
             arm=arm.name,
-            evidence=f"the best trial (#{trial.number}) has {name} = {value:.3g}, in the outer "
-            f"{EDGE:.0%} of {low:g} … {high:g}{scale}",
-            advice=f"better values may lie outside: widen the {end} end under [ranges] in a study "
-            "of another name",
+            evidence=f"the best trial (#{trial.number}) has {name} = {value:.3g}, near the {end} "
+            f"end of {low:g} … {high:g}{scale}",
+            advice="better values may lie outside: widen that end under [ranges], in a study of "
+            "another name",
         )
 
 
@@ -197,7 +197,7 @@ def _special_cases(arms: Sequence[_Arm], kind: str, catalog: Catalog) -> Iterato
                     arm=arm.name,
                     evidence=f"{other.name}, a special case of {arm.name}, reached "
                     f"{other.best[0].value:.4g} and {arm.name} {arm.best[0].value:.4g}",
-                    advice=f"{arm.name} can do whatever {other.name} does, so it was not tuned "
+                    advice="an arm can do whatever its special case does, so it was not tuned "
                     "enough: raise [search] trials",
                 )
 

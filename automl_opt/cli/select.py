@@ -1,0 +1,135 @@
+"""``automl-opt select``: the verdict on a study, and what makes its comparison unfair."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext, redirect_stdout
+from typing import TYPE_CHECKING
+
+import click
+
+from automl_opt.cli.options import (
+    echo_json,
+    installed_plugins,
+    json_option,
+    read_study,
+    storage_option,
+    study_argument,
+)
+from automl_opt.cli.table import echo_table, number, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from automl_opt.core.spec import StudySpec
+    from automl_opt.core.verdict import Finding, Verdict
+    from automl_opt.plugin.host import Host
+    from automl_opt.store import Store, VerdictRun
+    from automl_opt.study.confirm import Cost
+    from automl_opt.study.finalists import Plan
+
+
+@click.command()
+@study_argument
+@click.option("--confirm", is_flag=True, help="Train the finalists with fresh seeds first.")
+@click.option("--seeds", type=int, metavar="N", help="Common seeds at most (10, 20, 40, …).")
+@storage_option
+@json_option
+def select(study: str, confirm: bool, seeds: int | None, storage: str | None, as_json: bool) -> int:
+    """Say which recipe to use, and how sure that is.
+
+    STUDY is a study.toml or its folder. With --confirm the leading recipes and a baseline train
+    with common fresh seeds until a look decides; the same command goes on where it was stopped.
+    Without it, what was found so far is said again. Under the verdict is what makes the comparison
+    unfair.
+
+    \b
+    automl-opt select studies/digits
+    automl-opt select studies/digits --confirm
+    automl-opt select studies/digits --confirm --seeds 80 --json
+    """
+    asked = [] if seeds is None else [f"verdict.seeds={seeds}"]
+    spec, url = read_study(study, asked, storage)
+    host = installed_plugins()
+    from automl_opt.store import Store
+    from automl_opt.study.selection import selection_of
+
+    with Store.open(url, must_exist=True) as store:
+        if confirm:
+            _confirm(spec, host, store, quiet=as_json)
+        found = selection_of(spec, store, host.catalog)
+    if as_json:
+        echo_json(found.data())
+    else:
+        if found.question:
+            click.echo(found.question)
+        for sentence in found.said:
+            click.echo(sentence)
+        if found.verdict is not None:
+            _echo_finalists(found.verdict, found.runs)
+        _echo_findings(found.findings)
+    return 0
+
+
+def _confirm(spec: StudySpec, host: Host, store: Store, *, quiet: bool) -> None:
+    """Train what the verdict needs, told on standard error."""
+    import signal
+
+    from automl_opt.study.confirm import confirm  # with torch
+
+    def estimated(plan: Plan, cost: Cost) -> None:
+        names = ", ".join(plan.candidates)
+        click.echo(
+            f"comparing {names}: at most {cost.runs} trainings, about {seconds(cost.seconds)}",
+            err=True,
+        )
+
+    def told(run: VerdictRun, left: int) -> None:
+        shown = run.reason if run.value is None else number(run.value)
+        click.echo(f"{run.stage} seed {run.seed}  {run.recipe}  {shown}  {left} left", err=True)
+
+    with redirect_stdout(sys.stderr) if quiet else nullcontext():  # a task may print
+        done = confirm(spec, host=host, store=store, estimated=estimated, told=told)
+    if done.stopped is not None:
+        click.echo(
+            f"Stopped by {done.stopped}. Nothing is lost; the same command goes on.", err=True
+        )
+        raise click.exceptions.Exit(128 + signal.Signals[done.stopped].value)
+
+
+def _echo_finalists(verdict: Verdict, runs: Sequence[VerdictRun]) -> None:
+    """The finalists, the leader first, each with its mean and its distance from the leader."""
+    from automl_opt.study.wording import effect, margin
+
+    pairs = {pair.other: pair for pair in verdict.pairs}
+    order = [verdict.leader] if verdict.leader else []
+    order += [name for name in verdict.recipes if name != verdict.leader]
+    rows = []
+    for name in order:
+        own = [run for run in runs if run.stage == "confirm" and run.recipe == name]
+        values = [run.value for run in own if run.value is not None]
+        pair = pairs.get(name)
+        behind = "" if pair is None else f"won {pair.losses} of {pair.seeds}"
+        if pair is not None and pair.mean is not None:
+            behind = f"{effect(pair, verdict.score)}, {behind}"
+        mean = sum(values) / len(values) if values else None
+        failed = len(own) - len(values)
+        rows.append([name, str(len(own)), number(mean), str(failed or ""), behind])
+    metric = verdict.score.metric
+    heads = ["recipe", "seeds", f"test {metric}", "failed", "the first one beside it"]
+    echo_table(heads, rows, right=f"seeds failed test {metric}")
+    click.echo(f"A difference within {margin(verdict.score)} counts as none.")
+
+
+def _echo_findings(findings: Sequence[Finding]) -> None:
+    """By what to do about them, each with the evidence."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        evidence = f"{finding.arm}: {finding.evidence}" if finding.arm else finding.evidence
+        grouped.setdefault((finding.kind, finding.advice), []).append(evidence)
+    if grouped:
+        click.echo("What speaks against reading this as a fair comparison:")
+    for (kind, advice), evidence in grouped.items():
+        click.echo(f"- {kind.replace('_', ' ')}: {advice}")
+        for each in evidence:
+            click.echo(f"    {each}")

@@ -1,0 +1,240 @@
+"""The verdict on a small real study: trained, judged, killed and gone on with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from automl_opt.core.errors import SpecError, StudyChanged, VerdictError
+from automl_opt.core.spec import load_study
+from automl_opt.core.verdict import Outcome
+from automl_opt.plugin.host import Host
+from automl_opt.store import Store
+from automl_opt.study.confirm import confirm, held_out
+from automl_opt.study.selection import judged, selection_of, standing
+from automl_opt.training.task import load_task
+
+from .examples import NAME, run, write_study
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory, host):
+    """A folder with a study and its database, the search's budget spent."""
+    folder = tmp_path_factory.mktemp("searched")
+    study = write_study(folder / "study")
+    run(study, f"sqlite:///{folder}/study.db", host=host)
+    return folder
+
+
+@pytest.fixture
+def folder(searched, tmp_path):
+    return shutil.copytree(searched, tmp_path / "copy")
+
+
+def select(folder, host: Host, *settings: str, **options):
+    spec = load_study(folder / "study", settings)
+    with Store.open(f"sqlite:///{folder}/study.db") as store:
+        return confirm(spec, host=host, store=store, **options)
+
+
+def opened(folder) -> Store:
+    return Store.open(f"sqlite:///{folder}/study.db", must_exist=True)
+
+
+SEEDS = "verdict.seeds=10"
+
+
+def values(runs):
+    return {(run.stage, run.recipe, run.seed): run.value for run in runs}
+
+
+@pytest.fixture(scope="module")
+def confirmed(searched, tmp_path_factory, host):
+    folder = shutil.copytree(searched, tmp_path_factory.mktemp("confirmed") / "copy")
+    return folder, select(folder, host, SEEDS)
+
+
+def test_every_finalist_trains_with_the_same_ten_seeds(confirmed):
+    _, done = confirmed
+
+    assert set(done.verdict.recipes) == set(done.plan.candidates)
+    assert len(done.verdict.recipes) == 3  # two arms and the baseline
+    assert {(run.recipe, run.seed) for run in done.runs} == {
+        (name, seed) for name in done.verdict.recipes for seed in range(10)
+    }
+    by_seed = {run.seed: run.seeds for run in done.runs}
+    assert all(run.seeds == by_seed[run.seed] for run in done.runs)
+    assert len({seeds.split for seeds in by_seed.values()}) == 10
+    assert done.verdict.looks[0].seeds == 10
+    assert done.said
+
+
+def test_the_seeds_are_none_that_the_search_has_used(confirmed):
+    folder, done = confirmed
+    with opened(folder) as store:
+        used = {trial.trial.seeds for trial in store.trials(NAME)}
+
+    assert {run.seeds.split for run in done.runs}.isdisjoint({seeds.split for seeds in used})
+
+
+def test_what_is_judged_is_the_metric_on_the_test_split(confirmed):
+    folder, done = confirmed
+    for each in done.runs:
+        assert each.value == each.metrics["loss"]
+        assert set(each.metrics) == {"loss", "accuracy"}
+    assert held_out(load_task(load_study(folder / "study"))) == 48
+
+
+def test_verdict_and_looks_are_rows(confirmed):
+    folder, done = confirmed
+    with opened(folder) as store:
+        row, plan = standing(store, NAME)
+        with store.engine.connect() as connection:
+            looks = connection.exec_driver_sql("SELECT seeds, leader, other FROM hpo_look").all()
+
+    assert (row.outcome, row.leader, row.seeds) == (
+        done.verdict.outcome,
+        done.verdict.leader,
+        done.verdict.seeds,
+    )
+    assert tuple(row.said.splitlines()) == done.said
+    assert json.loads(row.verdict_json)["outcome"] == done.verdict.outcome
+    assert plan == done.plan
+    assert {(seeds, leader, other) for seeds, leader, other in looks} == {
+        (look.seeds, pair.leader, pair.other) for look in done.verdict.looks for pair in look.pairs
+    }
+
+
+def test_saying_it_again_trains_nothing(confirmed, host):
+    folder, done = confirmed
+    told = []
+
+    again = select(folder, host, SEEDS, told=lambda run, left: told.append(run))
+
+    assert told == []
+    assert again.verdict == done.verdict
+
+
+def test_a_verdict_that_was_stopped_goes_on_and_ends_as_the_undisturbed_one(
+    folder, confirmed, host
+):
+    _, whole = confirmed
+
+    class Stop(Exception):
+        pass
+
+    def stop_after_seven(run, left):
+        nonlocal seen
+        seen += 1
+        if seen == 7:
+            raise Stop
+
+    seen = 0
+    with pytest.raises(Stop):
+        select(folder, host, SEEDS, told=stop_after_seven)
+    with opened(folder) as store:
+        row, plan = standing(store, NAME)
+        part = store.verdict_runs(row)
+    assert len(part) == 7
+    assert judged(plan, part).outcome is Outcome.UNDECIDED
+
+    done = select(folder, host, SEEDS)
+
+    assert values(done.runs) == values(whole.runs)
+    assert done.verdict == whole.verdict
+
+
+def test_more_seeds_go_on_with_the_recipes_that_are_still_live(folder, host):
+    first = select(folder, host, SEEDS, "verdict.margin=1e-9")
+    second = select(folder, host, "verdict.seeds=20", "verdict.margin=1e-9")
+
+    expected = dict.fromkeys(first.verdict.recipes, 10)
+    if first.verdict.outcome is Outcome.UNDECIDED:
+        expected |= dict.fromkeys(first.verdict.live, 20)
+    counts = {name: sum(r.recipe == name for r in second.runs) for name in expected}
+    assert counts == expected
+    assert values(first.runs).items() <= values(second.runs).items()
+
+
+def test_how_runs_are_compared_cannot_change_after_the_first(confirmed, host):
+    folder, _ = confirmed
+    for setting, says in [
+        ("verdict.margin=0.02", "margin is 0.02, .* began with 0.01"),
+        ('verdict.metric="accuracy"', "metric is 'accuracy', .* began with 'loss'"),
+        ('verdict.scale="plain"', "scale is 'plain', .* began with 'log'"),
+    ]:
+        with pytest.raises(StudyChanged, match=says):
+            select(folder, host, SEEDS, setting)
+
+
+def test_other_finalists_are_another_verdict_with_other_seeds(folder, host):
+    first = select(folder, host, SEEDS)
+    second = select(folder, host, SEEDS, 'verdict.baseline="lion"')
+
+    assert "lion untuned" in second.plan.candidates
+    splits = [{run.seeds.split for run in done.runs} for done in (first, second)]
+    assert splits[0].isdisjoint(splits[1])
+    with opened(folder) as store:
+        assert [row.number for row in store.verdicts(NAME, "recipe")] == [0, 1]
+
+
+def test_a_study_that_changed_is_refused(confirmed, host):
+    folder, _ = confirmed
+    with pytest.raises(StudyChanged, match=r"\[training\] epochs: is 6"):
+        select(folder, host, "training.epochs=6")
+
+
+def test_a_metric_that_the_task_has_not_is_named(folder, host):
+    with pytest.raises(SpecError, match=r"\[verdict\] metric: the task has no metric 'acuracy'"):
+        select(folder, host, 'verdict.metric="acuracy"')
+
+
+def test_a_task_without_a_test_split_is_refused(folder, host):
+    spec = load_study(folder / "study")
+    task = replace(load_task(spec), split=(0.8, 0.2, 0.0))
+    with opened(folder) as store, pytest.raises(SpecError, match="has no test split"):
+        confirm(spec, host=host, store=store, task=task)
+
+
+def test_accuracy_is_not_credited_with_less_spread_than_half_an_example(folder, host):
+    done = select(folder, host, SEEDS, 'verdict.metric="accuracy"')
+
+    assert done.verdict.score.scale == "plain"
+    assert done.verdict.score.resolution == pytest.approx(0.5 / 48)
+
+
+def test_without_a_verdict_the_selection_says_so_and_audits(folder, host):
+    spec = load_study(folder / "study")
+    with opened(folder) as store:
+        found = selection_of(spec, store, host.catalog)
+        rows = store.findings(NAME)
+
+    assert found.verdict is None
+    assert found.said[0].startswith("No verdict yet")
+    assert "too_few_trials" in {finding.kind for finding in found.findings}
+    assert tuple(rows) == found.findings
+
+
+def test_the_selection_says_what_the_verdict_said(confirmed, host):
+    folder, done = confirmed
+    spec = load_study(folder / "study", [SEEDS])
+    with opened(folder) as store:
+        found = selection_of(spec, store, host.catalog)
+
+    assert found.verdict == done.verdict
+    assert found.said[: len(done.said)] == done.said
+    assert found.seconds["confirm"] > 0
+    json.dumps(found.data())
+    if done.verdict.outcome is Outcome.UNDECIDED:
+        assert found.said[-1] == "The study allows 10 seeds: --confirm --seeds 20 goes on."
+
+
+def test_a_study_without_a_complete_trial_has_nothing_to_judge(tmp_path, host):
+    study = write_study(tmp_path / "study")
+    run(study, f"sqlite:///{tmp_path}/study.db", "search.time_limit=0.000001", host=host)
+
+    with pytest.raises(VerdictError, match="no complete trial yet"):
+        select(tmp_path, host)
