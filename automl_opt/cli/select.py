@@ -27,26 +27,41 @@ if TYPE_CHECKING:
     from automl_opt.store import Store, VerdictRun
     from automl_opt.study.confirm import Cost
     from automl_opt.study.finalists import Plan
+    from automl_opt.study.retune import Cost as RetuneCost
+    from automl_opt.study.retune import Pair
 
 
 @click.command()
 @study_argument
 @click.option("--confirm", is_flag=True, help="Train the finalists with fresh seeds first.")
+@click.option(
+    "--retune", "pairs", type=int, metavar="N", help="Tune the two leading arms N times more."
+)
 @click.option("--seeds", type=int, metavar="N", help="Common seeds at most (10, 20, 40, …).")
 @storage_option
 @json_option
-def select(study: str, confirm: bool, seeds: int | None, storage: str | None, as_json: bool) -> int:
+def select(
+    study: str,
+    confirm: bool,
+    pairs: int | None,
+    seeds: int | None,
+    storage: str | None,
+    as_json: bool,
+) -> int:
     """Say which recipe to use, and how sure that is.
 
     STUDY is a study.toml or its folder. With --confirm the leading recipes and a baseline train
-    with common fresh seeds until a look decides; the same command goes on where it was stopped.
-    Without it, what was found so far is said again. Under the verdict is what makes the comparison
-    unfair.
+    with common fresh seeds until a look decides: a verdict on recipes. With --retune 10 (or 20,
+    40; 6 is a quick form) the two leading arms are tuned so many times more, from new seeds: a
+    verdict on arms. What that takes is shown first, and the same command goes on where it was
+    stopped. Without them, what was found so far is said again. Under the verdict is what makes the
+    comparison unfair.
 
     \b
     automl-opt select studies/digits
     automl-opt select studies/digits --confirm
     automl-opt select studies/digits --confirm --seeds 80 --json
+    automl-opt select studies/digits --retune 6
     """
     asked = [] if seeds is None else [f"verdict.seeds={seeds}"]
     spec, url = read_study(study, asked, storage)
@@ -57,6 +72,8 @@ def select(study: str, confirm: bool, seeds: int | None, storage: str | None, as
     with Store.open(url, must_exist=True) as store:
         if confirm:
             _confirm(spec, host, store, quiet=as_json)
+        if pairs is not None:
+            _retune(spec, pairs, host, store, quiet=as_json)
         found = selection_of(spec, store, host.catalog)
     if as_json:
         echo_json(found.data())
@@ -73,8 +90,6 @@ def select(study: str, confirm: bool, seeds: int | None, storage: str | None, as
 
 def _confirm(spec: StudySpec, host: Host, store: Store, *, quiet: bool) -> None:
     """Train what the verdict needs, told on standard error."""
-    import signal
-
     from automl_opt.study.confirm import confirm  # with torch
 
     def estimated(plan: Plan, cost: Cost) -> None:
@@ -90,11 +105,38 @@ def _confirm(spec: StudySpec, host: Host, store: Store, *, quiet: bool) -> None:
 
     with redirect_stdout(sys.stderr) if quiet else nullcontext():  # a task may print
         done = confirm(spec, host=host, store=store, estimated=estimated, told=told)
-    if done.stopped is not None:
+    _leave_if(done.stopped)
+
+
+def _retune(spec: StudySpec, pairs: int, host: Host, store: Store, *, quiet: bool) -> None:
+    """Tune the leading arms again, told on standard error."""
+    from automl_opt.study.retune import retune  # with torch
+
+    def estimated(cost: RetuneCost) -> None:
         click.echo(
-            f"Stopped by {done.stopped}. Nothing is lost; the same command goes on.", err=True
+            f"re-tuning {cost.arms[0]} and {cost.arms[1]}: {cost.pairs} pairs to go, at most "
+            f"{cost.trials} trials, about {seconds(cost.seconds)}",
+            err=True,
         )
-        raise click.exceptions.Exit(128 + signal.Signals[done.stopped].value)
+
+    def told(pair: Pair) -> None:
+        reached = zip(pair.arms, pair.tests, strict=True)
+        shown = ", ".join(f"{arm} {number(test)}" for arm, test in reached)
+        click.echo(f"pair {pair.number + 1}  test {spec.metric}: {shown}", err=True)
+
+    with redirect_stdout(sys.stderr) if quiet else nullcontext():
+        done = retune(spec, pairs, host=host, store=store, estimated=estimated, told=told)
+    _leave_if(done.stopped)
+
+
+def _leave_if(stopped: str | None) -> None:
+    """Exit as the signal that stopped us asks."""
+    if stopped is None:
+        return
+    import signal
+
+    click.echo(f"Stopped by {stopped}. Nothing is lost; the same command goes on.", err=True)
+    raise click.exceptions.Exit(128 + signal.Signals[stopped].value)
 
 
 def _echo_finalists(verdict: Verdict, runs: Sequence[VerdictRun]) -> None:
@@ -129,7 +171,7 @@ def _echo_findings(findings: Sequence[Finding]) -> None:
         grouped.setdefault((finding.kind, finding.advice), []).append(evidence)
     if grouped:
         click.echo("What speaks against reading this as a fair comparison:")
-    for (kind, advice), evidence in grouped.items():
+    for (kind, advice), seen in grouped.items():
         click.echo(f"- {kind.replace('_', ' ')}: {advice}")
-        for each in evidence:
+        for each in seen:
             click.echo(f"    {each}")

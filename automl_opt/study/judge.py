@@ -214,9 +214,7 @@ def judge_arms(
         trials: the budget of each tuning.
         quick: six pairs, all of which one arm has to win.
     """
-    sign = 1.0 if maximize else -1.0
-    rows = [[None if v is None else sign * v for v in row] for row in zip(*results, strict=True)]
-    first, second = rows or ([], [])
+    first, second = _by_arm(results, maximize)
     needed, decided, at, needs = QUICK_WINS if quick else NEEDED_WINS, False, 0, None
     for pairs, wins_needed in needed.items():
         if len(results) < pairs:
@@ -244,3 +242,53 @@ def judge_arms(
         needs=needs,
         next_pairs=later[0] if later and not decided else None,
     )
+
+
+def arm_looks(
+    verdict: ArmVerdict,
+    results: Sequence[tuple[float | None, float | None]],
+    arms: tuple[str, str],
+    *,
+    maximize: bool,
+) -> list[Look]:
+    """The looks behind an arm verdict, for their rows; arguments as for :func:`judge_arms`."""
+    first, second = _by_arm(results, maximize)
+    if verdict.first != arms[0]:
+        first, second = second, first
+    found = []
+    for pairs, needed in (QUICK_WINS if verdict.quick else NEEDED_WINS).items():
+        if pairs > verdict.looked_at:
+            break
+        duel = differences(first[:pairs], second[:pairs])
+        decided = max(duel.wins, duel.losses) >= needed
+        alpha = sign_test(needed, pairs - needed)
+        pair = Pair(
+            leader=verdict.first,
+            other=verdict.second,
+            seeds=pairs,
+            alpha=alpha,
+            wins=duel.wins,
+            losses=duel.losses,
+            ties=pairs - duel.wins - duel.losses,
+            p=sign_test(duel.wins, duel.losses),
+            outcome=Outcome.BETTER if decided else Outcome.UNDECIDED,
+        )
+        found.append(
+            Look(
+                seeds=pairs,
+                alpha=alpha,
+                leader=verdict.first,
+                pairs=(pair,),
+                outcome=pair.outcome,
+            )
+        )
+    return found
+
+
+def _by_arm(
+    results: Sequence[tuple[float | None, float | None]], maximize: bool
+) -> tuple[list[float | None], list[float | None]]:
+    """Each arm's results as scores, higher is better."""
+    sign = 1.0 if maximize else -1.0
+    scored = [tuple(None if v is None else sign * v for v in pair) for pair in results]
+    return [pair[0] for pair in scored], [pair[1] for pair in scored]

@@ -26,7 +26,8 @@ class Selection:
     Args:
         said: sentences, the verdict first.
         verdict: ``None`` where no finalist was trained yet.
-        runs: what it stands on.
+        arm_verdict: the last one on arms, as plain data; ``None`` without re-tuning.
+        runs: what the recipe verdict stands on.
         seconds: of training, by stage: the search, screening, the verdict.
     """
 
@@ -34,6 +35,7 @@ class Selection:
     question: str
     said: tuple[str, ...]
     verdict: Verdict | None
+    arm_verdict: Mapping[str, Any] | None
     plan: Plan | None
     runs: tuple[VerdictRun, ...]
     findings: tuple[Finding, ...]
@@ -46,6 +48,7 @@ class Selection:
             "question": self.question,
             "said": list(self.said),
             "verdict": self.verdict and self.verdict.data(),
+            "arm_verdict": self.arm_verdict,
             "recipes": {
                 name: json.loads(each.recipe.to_json())
                 for name, each in (self.plan.candidates.items() if self.plan else ())
@@ -79,11 +82,15 @@ def selection_of(spec: StudySpec, store: Store, catalog: Catalog) -> Selection:
             *sentences(verdict, settings["compare"]),
             *_not_said(verdict, plan, trials, spec.judging.seeds),
         ]
+    arms = [row for row in store.verdicts(spec.name, "arm") if row.verdict_json is not None]
+    if arms:
+        said += (arms[-1].said or "").splitlines()
     return Selection(
         study=spec.name,
         question=settings["question"],
         said=tuple(said),
         verdict=verdict,
+        arm_verdict=json.loads(arms[-1].verdict_json or "null") if arms else None,
         plan=plan,
         runs=tuple(runs),
         findings=tuple(findings),
