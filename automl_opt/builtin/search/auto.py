@@ -1,10 +1,11 @@
-"""The default strategy: a rotating Gaussian process, a floor under every branch, a second basin.
+"""The default strategy: a rotating Gaussian process, a floor under every branch, other basins.
 
 The pieces are known: expected improvement (Jones et al. 1998), log-EI (Ament et al. 2023), children
 by current-to-pbest differential evolution (Zhang & Sanderson 2009) as candidates. What differs from
 a textbook Bayesian optimisation was measured (benchmarks/search): three trials of start, three
 views of the losses in turn (:mod:`surrogate`), branches that are served (:mod:`branches`), and
-every second trial away from the incumbent once it is 8 trials old and was hardly bettered since.
+trials away from the incumbent once it was hardly bettered for 8 trials: every second one then, and
+after 16 and 24 also in a third and a fourth basin, away from the best of the others too.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from automl_opt.builtin.search.sampler import Drafts, HistorySampler
 from automl_opt.builtin.search.surrogate import Surrogate, model, view_of
 
 STALE = 8
-"""Trials after which the incumbent shares the search with a second basin."""
+"""Trials after which an incumbent shares the search with one basin more."""
+BASINS = 4
+"""The incumbent's among them."""
 HARDLY = 0.05
 """Share of the way from the best to the median trial that is no improvement worth the name."""
-NEAR = 0.6
-"""Correlation with the incumbent from which on a point belongs to its basin."""
 
 
 class AutoSampler(HistorySampler):
@@ -43,13 +44,13 @@ class AutoSampler(HistorySampler):
         surrogate = model(history, view_of(history))
         branch = short_branch(history)
         allowed, why = np.ones(len(history), bool), f"surrogate {surrogate.view}"
-        banned: Array | None = None
+        banned = history.cube[:0]
         if branch is not None:
             allowed, why = branch.rows(history.genes), f"branch floor, {why}"
-        elif _is_stale(history) and history.index % 2:
-            incumbent = history.cube[history.best(1)]
-            allowed = surrogate.posterior.correlation(history.cube, incumbent)[:, 0] < NEAR
-            banned, why = incumbent, f"second basin, {why}"
+        elif basin := _basin_of(history):
+            banned = _best_apart(history, surrogate, basin)
+            allowed = ~surrogate.near(history.cube, banned)
+            why = f"basin {basin + 1}, {why}"
         ranked = history.order[: history.good]
         parents = ranked[allowed[ranked]]
         if branch is None and not len(parents):
@@ -64,7 +65,7 @@ class AutoSampler(HistorySampler):
         surrogate: Surrogate,
         pool: Array,
         parents: Any,
-        banned: Array | None,
+        banned: Array,
         branch: Branch | None,
     ) -> Array:
         """The *pool* and its best, polished, in the order of their gain."""
@@ -74,8 +75,7 @@ class AutoSampler(HistorySampler):
         def gain(genes: Array) -> Array:
             points = space.cube(genes)
             gains = posterior.log_ei(points, target) + history.pull(genes)
-            if banned is not None:
-                gains[posterior.correlation(points, banned)[:, 0] >= NEAR] = -np.inf
+            gains[surrogate.near(points, banned)] = -np.inf
             if branch is not None:
                 gains[~branch.rows(genes)] = -np.inf
             return gains
@@ -91,11 +91,26 @@ class AutoSampler(HistorySampler):
         return result
 
 
-def _is_stale(history: History) -> bool:
-    """Whether the incumbent, or one hardly worse, is old: crumbs do not make it new."""
+def _basin_of(history: History) -> int:
+    """Which basin's turn it is: 0 is the incumbent's, and the only one while it is young.
+
+    An incumbent that is hardly better than another is as old as that one: crumbs do not make it
+    new.
+    """
     least, median = history.loss.min(), np.median(history.loss[~history.bad])
     as_good = history.loss <= least + HARDLY * (median - least)
-    return len(history) - int(np.argmax(as_good)) > STALE
+    age = len(history) - int(np.argmax(as_good))
+    return history.index % min(BASINS, 1 + (age - 1) // STALE)
+
+
+def _best_apart(history: History, surrogate: Surrogate, count: int) -> Array:
+    """The best trial, the best that is not near it, and so on: up to *count* rows of the cube."""
+    ranked = history.cube[history.order[: history.good]]
+    apart = ranked[:0]
+    while len(apart) < count and len(ranked):
+        apart = np.concatenate([apart, ranked[:1]])
+        ranked = ranked[~surrogate.near(ranked, ranked[:1])]
+    return apart
 
 
 def _pool(history: History, rng: np.random.Generator, parents: Any, branch: Branch | None) -> Array:

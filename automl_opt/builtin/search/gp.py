@@ -1,8 +1,12 @@
-"""A small Gaussian process in NumPy: Matérn-5/2, one lengthscale a parameter, fitted by MAP.
+"""A small Gaussian process in NumPy: Matérn-5/2 around a trend, fitted by MAP.
 
-Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1 and section 5.4;
-log-EI by Ament et al. 2023, arXiv:2310.20708. The gradients need no tensor of all differences: with
-``S = M ∘ slope``, ``Σ_ij S_ij (x_id - x_jd)² = 2 (S1 · x_d² - x_d · S x_d)``.
+Each parameter has one lengthscale. The trend is linear and quadratic in every parameter by itself:
+what is good is often a bowl or a slope, and few trials show that before they show anything else.
+
+Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1, sections 2.7
+(the trend, its coefficients integrated out) and 5.4; log-EI by Ament et al. 2023, arXiv:2310.20708.
+The gradients need no tensor of all differences: with ``S = M ∘ slope``,
+``Σ_ij S_ij (x_id - x_jd)² = 2 (S1 · x_d² - x_d · S x_d)``.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from automl_opt.builtin.search.encoding import Array
 
 ROOT5 = math.sqrt(5.0)
 JITTER = 1e-6
+CENTRE = 0.5
+"""Of the trend: the middle of a parameter's range."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +34,27 @@ class Prior:
 
     Args:
         weight: centre of 1/ℓ², where each parameter's range is 1; weight_sd: of its logarithm.
+        trend, trend_sd: of the variance of the trend's coefficients, at points scaled by 1/ℓ.
         signal_sd: about a signal variance of 1.
         noise, noise_sd: of the noise variance.
     """
 
     weight: float
     weight_sd: float = 1.0
+    trend: float = 0.1
+    trend_sd: float = 1.5
     signal_sd: float = 0.7
     noise: float = 1e-3
     noise_sd: float = 1.5
 
     def centre(self, groups: int) -> Array:
-        """``[groups + 2]``: log weights, log signal variance, log noise variance."""
-        return np.array([math.log(self.weight)] * groups + [0.0, math.log(self.noise)])
+        """``[groups + 3]``: log weights, then the logs of trend, signal and noise variance."""
+        rest = [math.log(self.trend), 0.0, math.log(self.noise)]
+        return np.array([math.log(self.weight)] * groups + rest)
 
     def deviation(self, groups: int) -> Array:
-        return np.array([self.weight_sd] * groups + [self.signal_sd, self.noise_sd])
+        rest = [self.trend_sd, self.signal_sd, self.noise_sd]
+        return np.array([self.weight_sd] * groups + rest)
 
 
 def matern(squared: Array) -> tuple[Array, Array]:
@@ -58,6 +69,11 @@ def matern(squared: Array) -> tuple[Array, Array]:
     correlation += slope
     slope *= -5.0 / 6.0
     return correlation, slope
+
+
+def trend_features(scaled: Array) -> Array:
+    """``[n, 1 + 2 width]``: what the trend is linear in, at scaled points ``[n, width]``."""
+    return np.concatenate([np.ones((len(scaled), 1)), scaled, scaled**2], axis=1)
 
 
 def squared_distances(one: Array, other: Array) -> Array:
@@ -90,16 +106,18 @@ def negative_log_posterior(
     """Minus log (likelihood × prior), without constants, and its gradient in *theta*.
 
     Args:
-        theta: ``[g + 2]``: log weights, log signal variance, log noise variance.
+        theta: ``[g + 3]``, see :meth:`Prior.centre`.
         points: ``[n, width]``; targets: ``[n]``, around 0.
         groups: int ``[width]``, which weight a column has.
     """
-    count = len(theta) - 2
-    signal, noise = math.exp(theta[-2]), math.exp(theta[-1])
-    scaled = points * np.exp(0.5 * theta[groups])
+    count, width = len(theta) - 3, points.shape[1]
+    trend, signal, noise = np.exp(theta[-3:]).tolist()
+    scaled = (points - CENTRE) * np.exp(0.5 * theta[groups])
     correlation, slope = matern(squared_distances(scaled, scaled))
-    covariance = signal * correlation
-    covariance[np.diag_indices_from(covariance)] = signal + noise + JITTER
+    features = trend_features(scaled)
+    covariance = trend * (features @ features.T)
+    covariance += signal * correlation
+    covariance[np.diag_indices_from(covariance)] += noise + JITTER
     try:
         inverted, log_determinant = inverse(covariance)
     except np.linalg.LinAlgError:
@@ -111,7 +129,10 @@ def negative_log_posterior(
     by_column = weighted.sum(axis=1) @ (scaled**2) - np.einsum(
         "ij,ij->j", scaled, weighted @ scaled
     )
+    by_feature = 0.5 * trend * np.einsum("ij,ij->j", features, inverted @ features)
+    by_column += by_feature[1 : 1 + width] + 2.0 * by_feature[1 + width :]
     gradient = np.empty_like(theta)
+    gradient[-3] = by_feature.sum()
     gradient[:count] = np.bincount(groups, by_column, minlength=count)
     trace = float(np.trace(inverted))
     gradient[-2] = 0.5 * (signal * float(np.vdot(inverted, correlation)))
@@ -156,12 +177,12 @@ class Posterior:
 
     def __init__(self, theta: Array, points: Array, targets: Array, groups: Any) -> None:
         self.theta, self.points, self.targets, self.groups = theta, points, targets, groups
-        self.signal, self.noise = math.exp(theta[-2]), math.exp(theta[-1])
+        self.trend, self.signal, self.noise = np.exp(theta[-3:]).tolist()
         self.roots = np.exp(0.5 * theta[groups])
-        self._scaled = points * self.roots
-        correlation, _ = matern(squared_distances(self._scaled, self._scaled))
-        covariance = self.signal * correlation
-        covariance[np.diag_indices_from(covariance)] = self.signal + self.noise + JITTER
+        self._scaled = (points - CENTRE) * self.roots
+        self._features = trend_features(self._scaled)
+        covariance, _ = self._covariance(self._scaled)
+        covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
         self.inverted, _ = inverse(covariance)
         self.alpha = self.inverted @ targets
 
@@ -183,18 +204,31 @@ class Posterior:
         """Prior correlation ``[n, m]`` of two sets of points."""
         return matern(squared_distances(one * self.roots, other * self.roots))[0]
 
+    def _covariance(self, scaled: Array) -> tuple[Array, Array]:
+        """Prior covariance ``[n, m]`` with the data, and the slope of its Matérn part."""
+        correlation, slope = matern(squared_distances(scaled, self._scaled))
+        covariance = self.trend * (trend_features(scaled) @ self._features.T)
+        covariance += self.signal * correlation
+        return covariance, slope
+
+    def _moments(self, scaled: Array, covariance: Array) -> tuple[Array, Array, Array]:
+        """Posterior means and standard deviations ``[n]``, and ``covariance @ inverted``."""
+        solved = covariance @ self.inverted
+        prior = self.signal + self.trend * (trend_features(scaled) ** 2).sum(axis=1)
+        variance = np.maximum(prior - np.einsum("ij,ij->i", solved, covariance), 1e-12)
+        return covariance @ self.alpha, np.sqrt(variance), solved
+
     def means(self, points: Array) -> Array:
         """Posterior means ``[n]``."""
-        covariance = self.signal * self.correlation(points, self.points)
+        covariance, _ = self._covariance((points - CENTRE) * self.roots)
         means: Array = covariance @ self.alpha
         return means
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Posterior means and standard deviations ``[n]`` of the noiseless function."""
-        covariance = self.signal * self.correlation(points, self.points)
-        explained = np.einsum("ij,ij->i", covariance @ self.inverted, covariance)
-        variance = np.maximum(self.signal - explained, 1e-12)
-        return covariance @ self.alpha, np.sqrt(variance)
+        scaled = (points - CENTRE) * self.roots
+        means, deviations, _ = self._moments(scaled, self._covariance(scaled)[0])
+        return means, deviations
 
     def log_ei(self, points: Array, target: float) -> Array:
         """Log expected improvement ``[n]`` below *target*."""
@@ -204,13 +238,10 @@ class Posterior:
 
     def log_ei_gradient(self, points: Array, target: float) -> tuple[Array, Array]:
         """Log expected improvement ``[n]`` and its gradient ``[n, width]``."""
-        scaled = points * self.roots
-        correlation, slope = matern(squared_distances(scaled, self._scaled))
-        covariance = self.signal * correlation
-        solved = covariance @ self.inverted
-        means = covariance @ self.alpha
-        variance = np.maximum(self.signal - np.einsum("ij,ij->i", solved, covariance), 1e-12)
-        deviations = np.sqrt(variance)
+        width = points.shape[1]
+        scaled = (points - CENTRE) * self.roots
+        covariance, slope = self._covariance(scaled)
+        means, deviations, solved = self._moments(scaled, covariance)
         z = (target - means) / deviations
         log_h, ratio = log_improvement(z)
 
@@ -218,11 +249,14 @@ class Posterior:
             """``Σ_j weights_ij ∂k(x_i, x_j)/∂x_i``."""
             w = weights * slope
             towards = w.sum(axis=1)[:, None] * scaled - w @ self._scaled
-            result: Array = 2.0 * self.signal * self.roots * towards
+            trends = weights @ self._features
+            rise = trends[..., 1 : 1 + width] + 2.0 * scaled * trends[..., 1 + width :]
+            result: Array = self.roots * (2.0 * self.signal * towards + self.trend * rise)
             return result
 
         d_mean = along(self.alpha)
-        d_deviation = -along(solved) / deviations[:, None]
+        d_prior = self.trend * self.roots * (scaled + 2.0 * scaled**3)
+        d_deviation = (d_prior - along(solved)) / deviations[:, None]
         d_z = -(d_mean + z[:, None] * d_deviation) / deviations[:, None]
         gradient = d_deviation / deviations[:, None] + ratio[:, None] * d_z
         return np.log(deviations) + log_h, gradient

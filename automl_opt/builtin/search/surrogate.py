@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from automl_opt.builtin.search.encoding import Array, Space
+from automl_opt.builtin.search.encoding import Array, Mask, Space
 from automl_opt.builtin.search.gp import Posterior, Prior, fit
 from automl_opt.builtin.search.history import History
 
@@ -24,6 +24,8 @@ VIEWS = ("A", "B", "C")
 GROWTH = 1.14
 ROWS = 250
 """Trials that a process is given at most: the best half of them and the newest half."""
+NEAR = 0.6
+"""Prior correlation with a point from which on another belongs to its basin."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ class Surrogate:
             return float(self.means.min())
         return float(self.means[known].min())
 
+    def near(self, points: Array, centres: Array) -> Mask:
+        """Which of *points* ``[n, width]`` lie in the basin of any of *centres* ``[m, width]``."""
+        near: Mask = self.posterior.correlation(points, centres) >= NEAR
+        mask: Mask = np.any(near, axis=1)
+        return mask
+
 
 def view_of(history: History) -> str:
     """Whose turn it is."""
@@ -69,8 +77,8 @@ def model(history: History, view: str) -> Surrogate:
     note: Mapping[str, Any] = {}
     if last is None or theta is None or len(history) >= GROWTH * last["n"]:
         theta = fit(points, targets, groups, prior, theta)
-        weights = dict(zip(names, theta[:-2].tolist(), strict=True))
-        note = {key: {"n": len(history), "weights": weights, "rest": theta[-2:].tolist()}}
+        weights = dict(zip(names, theta[:-3].tolist(), strict=True))
+        note = {key: {"n": len(history), "weights": weights, "rest": theta[-3:].tolist()}}
     posterior = Posterior(theta, points, targets, groups)
     means = posterior.means(points)
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
@@ -110,5 +118,5 @@ def _theta(last: Mapping[str, Any], names: tuple[str, ...], prior: Prior) -> Arr
     theta = prior.centre(len(names))
     for i, name in enumerate(names):
         theta[i] = last["weights"].get(name, theta[i])
-    theta[-2:] = last["rest"]
+    theta[-3:] = last["rest"]
     return theta

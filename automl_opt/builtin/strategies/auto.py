@@ -1,8 +1,8 @@
 """auto: the default. A Gaussian process that looks at the losses in three ways, in every branch.
 
 It starts at the declared defaults, is guided from the fourth trial on, keeps a floor of trials in
-every branch of a conditional space and, once the incumbent is old, spends every second trial on a
-second basin. One objective. See :mod:`automl_opt.builtin.search.auto`.
+every branch of a conditional space and, once the incumbent is old, looks into other basins too. One
+objective. See :mod:`automl_opt.builtin.search.auto`.
 """
 
 from __future__ import annotations

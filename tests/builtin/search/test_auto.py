@@ -74,7 +74,7 @@ def test_every_branch_gets_its_share_though_one_looks_best(known):
     assert any("branch floor" in why for why in reasons(study))
 
 
-def test_an_old_incumbent_shares_the_search_with_a_second_basin():
+def test_an_old_incumbent_shares_the_search_with_other_basins():
     """A narrow basin at .1 that is found at once, and a deeper one at .9 that looks worse."""
 
     def value(values):
@@ -84,9 +84,12 @@ def test_an_old_incumbent_shares_the_search_with_a_second_basin():
     space = SearchSpace((Entry("x", Float(0.0, 1.0, default=0.1)),))
     study = run(space, value, 40)
 
-    away = [t.params["x"] for t in study.trials if "second basin" in t.system_attrs[NOTE]["why"]]
-    assert len(away) >= 10
-    assert np.mean(np.abs(np.array(away) - 0.1) > 0.05) > 0.8
+    basins = [why.partition(",")[0] for why in reasons(study)]
+    found = next(t.number for t in study.trials if t.value < 0)
+    away = [t.params["x"] for t in study.trials[:found] if "basin" in basins[t.number]]
+    assert set(basins) >= {"basin 2", "basin 3"}
+    assert len(away) >= 5
+    assert np.abs(np.array(away) - 0.1).min() > 0.05
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
 from automl_opt.builtin.search.gp import (
     JITTER,
@@ -24,6 +24,24 @@ GROUPS = np.array([0, 1, 1, 2])
 PRIOR = Prior(2.0)
 
 
+class Bowl(DotProduct):
+    """Scikit-learn's kernel of a Bayesian linear model, in each scaled number and its square."""
+
+    def __init__(self, roots=1.0, sigma_0=1.0, sigma_0_bounds="fixed"):
+        super().__init__(sigma_0, sigma_0_bounds)
+        self.roots = roots
+
+    def _map(self, points):
+        centred = (points - 0.5) * self.roots
+        return np.hstack([centred, np.square(centred)])
+
+    def __call__(self, X, Y=None, eval_gradient=False):
+        return super().__call__(self._map(X), None if Y is None else self._map(Y))
+
+    def diag(self, X):
+        return super().diag(self._map(X))
+
+
 @pytest.fixture
 def data():
     rng = np.random.default_rng(0)
@@ -33,13 +51,13 @@ def data():
 
 @pytest.fixture
 def theta():
-    return np.array([0.3, -0.5, 1.2, 0.2, math.log(0.05)])
+    return np.array([0.3, -0.5, 1.2, -0.7, 0.2, math.log(0.05)])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_of_the_posterior_of_the_kernel_is_that_of_finite_differences(data, seed):
     points, targets = data
-    theta = PRIOR.centre(3) + np.random.default_rng(seed).normal(0, 1, 5)
+    theta = PRIOR.centre(3) + np.random.default_rng(seed).normal(0, 1, 6)
 
     def value(t):
         return negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0]
@@ -53,7 +71,8 @@ def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
     points, targets = data
     new = np.random.default_rng(1).random((7, 4))
     lengths = np.exp(-0.5 * theta[GROUPS])
-    kernel = ConstantKernel(math.exp(theta[-2])) * Matern(lengths, nu=2.5)
+    around = ConstantKernel(math.exp(theta[-2])) * Matern(lengths, nu=2.5)
+    kernel = ConstantKernel(math.exp(theta[-3])) * Bowl(1.0 / lengths) + around
     twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[-1]) + JITTER, optimizer=None)
     twin.fit(points, targets)
 
@@ -70,7 +89,7 @@ def test_the_fit_is_no_worse_than_any_of_many_random_kernels(data):
     found = fit(points, targets, GROUPS, PRIOR, iterations=100)
 
     reached, gradient = negative_log_posterior(found, points, targets, GROUPS, PRIOR)
-    random = PRIOR.centre(3) + np.random.default_rng(0).normal(0, 1.5, (200, 5))
+    random = PRIOR.centre(3) + np.random.default_rng(0).normal(0, 1.5, (200, 6))
     assert reached <= min(
         negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0] for t in random
     )
