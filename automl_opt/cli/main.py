@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "automl_opt.cli.report:status",
     "report": "automl_opt.cli.report:report",
     "select": "automl_opt.cli.select:select",
+    "export": "automl_opt.cli.export:export",
     "plugins": "automl_opt.cli.plugins:plugins",
     "db": "automl_opt.cli.db:db",
 }
@@ -73,6 +74,7 @@ def cli(no_plugins: bool, debug: bool) -> None:
     automl-opt status studies/digits       how far it is
     automl-opt report studies/digits       rank its arms
     automl-opt select studies/digits       which recipe, and how sure
+    automl-opt export studies/digits       that recipe as a plain torch script
     automl-opt plugins list                what can be searched
     automl-opt plugins check acme          whether a plugin keeps its promises
     automl-opt plugins new --help          begin one of your own

@@ -11,7 +11,7 @@ from typing import Any
 from automl_opt.core.spec import StudySpec
 from automl_opt.core.verdict import Finding, Outcome, Score, Verdict
 from automl_opt.plugin.catalog import Catalog
-from automl_opt.store import Store, TrialRow, VerdictRow, VerdictRun
+from automl_opt.store import Store, StudyRow, TrialRow, VerdictRow, VerdictRun
 from automl_opt.study.audit import audit
 from automl_opt.study.finalists import Plan
 from automl_opt.study.judge import judge
@@ -69,7 +69,7 @@ def selection_of(spec: StudySpec, store: Store, catalog: Catalog) -> Selection:
     known_arms(store, spec.name)
     studies, trials = store.studies(spec.name), store.trials(spec.name)
     settings = json.loads(studies[0].spec_json)
-    findings = audit(studies, trials, catalog, _search_score(spec, settings))
+    findings = audit(studies, trials, catalog, search_score(spec, studies[0]))
     store.save_findings(spec.name, findings)
     found = standing(store, spec.name)
     plan, runs, verdict = None, list[VerdictRun](), None
@@ -129,8 +129,13 @@ def _resolution(score: Score, values: Sequence[float], examples: int) -> float:
     return 0.5 / examples if score.scale == "plain" and counts and counting else 0.0
 
 
-def _search_score(spec: StudySpec, settings: Mapping[str, Any]) -> Score:
-    """What counts as a difference in the search: the verdict's margin on the study's metric."""
+def search_score(spec: StudySpec, row: StudyRow) -> Score:
+    """What counts as a difference in the search: the verdict's margin on the study's metric.
+
+    Args:
+        row: of any arm of the study.
+    """
+    settings = json.loads(row.spec_json)
     maximize = settings["[objective] direction"] == "maximize"
     return Score(
         metric=settings["[objective] metric"],

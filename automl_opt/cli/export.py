@@ -1,0 +1,48 @@
+"""``automl-opt export``: the recipe to use as a plain torch script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from automl_opt.cli.options import installed_plugins, read_study, storage_option, study_argument
+
+
+@click.command()
+@study_argument
+@click.option("--arm", metavar="ARM", help="Another arm's recipe instead of the leader's.")
+@click.option(
+    "-o",
+    "--output",
+    default="train.py",
+    show_default=True,
+    metavar="FILE",
+    help="Where to; - is standard output.",
+)
+@storage_option
+def export(study: str, arm: str | None, output: str, storage: str | None) -> None:
+    """Write a recipe as a plain torch script.
+
+    STUDY is a study.toml or its folder. The recipe is the leader of the verdict, or the best trial
+    where there is none. The script needs torch, and what the task needs: no automl-opt. It names
+    the exact versions, trains with recorded seeds, and says whether it ended where it should.
+
+    \b
+    automl-opt export studies/digits
+    automl-opt export studies/digits --arm sgd -o sgd.py
+    """
+    spec, url = read_study(study, [], storage)
+    host = installed_plugins()
+    from automl_opt.store import Store
+    from automl_opt.study.export import script
+    from automl_opt.study.winner import winner
+
+    with Store.open(url, must_exist=True) as store:
+        found = winner(spec, store, arm)
+    text = script(found, spec, host.catalog)
+    if output == "-":
+        click.echo(text, nl=False)
+        return
+    Path(output).write_text(text, encoding="utf-8")
+    click.echo(f"{found.title} is in {output}: python {output}")
