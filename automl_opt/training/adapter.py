@@ -72,8 +72,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         rule: PureRule,
         params: Mapping[str, Any],
     ) -> None:
-        self._rule = rule
-        self._names = tuple(params)
+        self.rule = rule
+        self.names = tuple(params)
         self._blocks: dict[int, list[_Block]] = {}  # by the group's index
         self._had_grad: dict[int, list[bool]] = {}
         self._curvature: dict[Tensor, Tensor] = {}
@@ -85,19 +85,19 @@ class RuleOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._rule.curvature and not self._curvature:
+        if self.rule.curvature and not self._curvature:
             self.estimate_curvature()
         try:
             for index, group in enumerate(self.param_groups):
-                params = {name: group[name] for name in self._names}
+                params = {name: group[name] for name in self.names}
                 numbers: dict[int, Mapping[str, Any]] = {}  # by age, which most blocks share
                 for block in self._blocks_of(index, group["params"]):
                     block.t += 1
                     if block.t not in numbers:
-                        numbers[block.t] = self._rule.numbers(block.t, params)
+                        numbers[block.t] = self.rule.numbers(block.t, params)
                     self._update(block, numbers[block.t])
         except Exception as error:  # the rule's own code
-            told = self._rule.owner.raised("the rule", error)
+            told = self.rule.owner.raised("the rule", error)
             if told is error:
                 raise
             raise told from error
@@ -115,7 +115,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         Raises:
             RuntimeError: no gradient has its graph.
         """
-        if not self._rule.curvature:
+        if not self.rule.curvature:
             return
         params = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         bent = [p for p in params if p.grad.requires_grad]  # the others' gradients are constant
@@ -136,21 +136,21 @@ class RuleOptimizer(torch.optim.Optimizer):
         values = [_cut(param, a, b) for param, a, b in block.pieces]
         grads = [_cut(param.grad, a, b) for param, a, b in block.pieces]
         value, grad = _as_one(block, values), _as_one(block, grads)
-        if self._rule.curvature:
+        if self.rule.curvature:
             bent = [_cut(self._curvature[param], a, b) for param, a, b in block.pieces]
             numbers = {**numbers, "curvature": _as_one(block, bent)}
             grad = grad.detach()  # of its graph
         before = value._version, grad._version
-        given = self._rule.update(value, grad, block.state, **numbers)
+        given = self.rule.update(value, grad, block.state, **numbers)
         if (value._version, grad._version) != before:
-            raise self._rule.owner.wrong(
+            raise self.rule.owner.wrong(
                 "update changed its param or grad in place; it must return new tensors instead"
             )
         if type(given) is not tuple or len(given) != 2:
-            raise self._rule.owner.wrong(f"update gave {form(given)}; it must give (param, state)")
+            raise self.rule.owner.wrong(f"update gave {form(given)}; it must give (param, state)")
         new, state = given
         if not isinstance(new, Tensor) or new.shape != value.shape or new.dtype != value.dtype:
-            raise self._rule.owner.wrong(
+            raise self.rule.owner.wrong(
                 f"update gave {form(new)} for a parameter of {form(value)}; shape and dtype must "
                 "stay"
             )
@@ -178,7 +178,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             t = int(state.pop("step"))
             limit = CPU_BLOCK if param.device.type == "cpu" else DEVICE_BLOCK
             flat = (
-                self._rule.elementwise
+                self.rule.elementwise
                 and param.is_contiguous()
                 and all(tensor.shape == param.shape for tensor in state.values())
             )
@@ -197,10 +197,23 @@ class RuleOptimizer(torch.optim.Optimizer):
         blocks += [_joined(pieces, states, key[2]) for key, (pieces, states) in joined.items()]
         return blocks
 
+    @torch.no_grad()
+    def take_states(self) -> dict[Tensor, dict[str, Any]]:
+        """Every parameter's state, with its ``step``, for who updates the parameters elsewhere.
+
+        Whoever takes it sets ``self.state`` in the end; until then :meth:`step` starts from what
+        was taken.
+        """
+        self._gather()
+        self._blocks.clear()
+        self._had_grad.clear()
+        params = [param for group in self.param_groups for param in group["params"]]
+        return {param: dict(self.state.get(param) or self._first_state(param)) for param in params}
+
     def _first_state(self, param: Tensor) -> dict[str, Any]:
-        state = self._rule.init(param)
+        state = self.rule.init(param)
         if "step" in state:
-            raise self._rule.owner.wrong(
+            raise self.rule.owner.wrong(
                 "init gave a state named 'step', which is where the steps are counted already; "
                 "give it another name, or use the t of coefficients"
             )
@@ -247,7 +260,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         """For ``copy.deepcopy`` and ``pickle``; torch's own forgets what subclasses add."""
         self._gather()
-        own = {"_rule": self._rule, "_names": self._names}
+        own = {"rule": self.rule, "names": self.names}
         own |= {"_blocks": {}, "_had_grad": {}, "_curvature": {}}
         return {**super().__getstate__(), **own}
 

@@ -17,7 +17,7 @@ from automl_opt.core.spec import StudySpec
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.check import check
 from automl_opt.training.live import Setup
-from automl_opt.training.plain import PlainEngine
+from automl_opt.training.plain import How, PlainEngine
 from automl_opt.training.task import Task
 
 SMALL_MODEL = 100_000
@@ -46,6 +46,9 @@ class Engine(Protocol):
         That is 0, or where *checkpoint* left it; one that cannot be used is warned about. A model
         that cannot be built is no error here: the next report says so.
         """
+
+    def how(self, trial: Trial) -> How:
+        """How *trial* is trained; asked when all that train beside it in the next epoch are in."""
 
     def advance(self) -> list[EpochReport]:
         """Train one epoch of every live trial and evaluate it on the validation split."""

@@ -65,7 +65,7 @@ class LiveTrial:
         self, trial: Trial, task: Task, splits: Splits, setup: Setup, builder: TorchBuilder
     ) -> None:
         recipe = trial.recipe.bound(builder)
-        self.trial, self.task, self.setup = trial, task, setup
+        self.trial, self.task, self.setup, self.builder = trial, task, setup, builder
         self.splits = splits
         self.epoch = 0
         self.history: list[float] = []
@@ -145,18 +145,15 @@ class LiveTrial:
             Diverged: the loss or a weight is not finite at the epoch's end.
         """
         seeds, epoch, first = self.trial.seeds, self.epoch, self.epoch * self.steps
-        order = torch.randperm(
-            len(self.splits.train), generator=generator(seeds.order, "epoch", epoch)
-        )
-        factors = self._factors()
+        factors = self.factors()
         losses: list[Tensor] = []
         sizes: list[int] = []
         with seeded(seeds.noise, "epoch", epoch):
-            rng = generator(seeds.noise, "batch", epoch, device=self.setup.device)
+            rng = self.batch_generator()
             self.model.train()
             if hasattr(self.optimizer, "train"):  # schedule-free optimizers keep two weights
                 self.optimizer.train()
-            for i, (x, y) in enumerate(self.splits.train.batches(self.batch_size, order)):
+            for i, (x, y) in enumerate(self.splits.train.batches(self.batch_size, self.order())):
                 for group, base in zip(self.optimizer.param_groups, self.base_lr, strict=True):
                     if base is not None:
                         group["lr"] = base * factors[i]
@@ -164,17 +161,38 @@ class LiveTrial:
                 sizes.append(len(y))
                 if self.average:
                     self.average.update(first + i)
+        finite = torch.stack([p.isfinite().all() for p in self.step.parameters]).all()
+        return self.close_training(torch.stack(losses), sizes, bool(finite))
+
+    def order(self) -> Tensor:
+        """The training examples in the order of the coming epoch."""
+        source = generator(self.trial.seeds.order, "epoch", self.epoch)
+        return torch.randperm(len(self.splits.train), generator=source)
+
+    def batch_generator(self) -> torch.Generator:
+        """Where the hooks on the batches of the coming epoch draw from."""
+        return generator(self.trial.seeds.noise, "batch", self.epoch, device=self.setup.device)
+
+    def close_training(self, losses: Tensor, sizes: list[int], finite: bool) -> float:
+        """Take the losses of an epoch's steps; their mean, examples weighed equally.
+
+        Args:
+            losses: ``[steps]``.
+            finite: whether every weight is a finite number.
+
+        Raises:
+            Diverged: the loss or a weight is not.
+        """
         self.epoch += 1
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-        mean = float((torch.stack(losses).double().cpu() * weights).sum())
+        mean = float((losses.double().cpu() * weights).sum())
         if not math.isfinite(mean):
             raise Diverged(f"the training loss became {mean} in epoch {self.epoch}")
-        finite = torch.stack([p.isfinite().all() for p in self.step.parameters]).all()
-        if not bool(finite):
+        if not finite:
             raise Diverged(f"a weight became infinite or NaN in epoch {self.epoch}")
         return mean
 
-    def _factors(self) -> list[float]:
+    def factors(self) -> list[float]:
         """The learning rate's multiplier at every step of the coming epoch."""
         observed = float(self.schedule_state["factor"]) if self.schedule_state else 1.0
         if self.factor is None:
@@ -189,7 +207,7 @@ class LiveTrial:
 
     @torch.no_grad()
     def evaluate(self, source: Source, split: str) -> tuple[Measurement, ...]:
-        """Loss and metrics over a whole split; what is not a finite number is ``None``."""
+        """Loss and metrics over a whole split."""
         self.model.eval()
         if hasattr(self.optimizer, "eval"):
             self.optimizer.eval()
@@ -202,11 +220,17 @@ class LiveTrial:
                 if self.task.metrics:
                     outputs.append(output)
                     targets.append(y)
-            numbers = {"loss": float(loss)}
-            if self.task.metrics:
-                whole, truth = torch.cat(outputs), torch.cat(targets)
-                for metric in self.task.all_metrics:
-                    numbers[metric.name] = float(metric.function(whole, truth))
+            return self.measured(split, float(loss), outputs, targets)
+
+    def measured(
+        self, split: str, loss: float, outputs: list[Any], targets: list[Any]
+    ) -> tuple[Measurement, ...]:
+        """The task's numbers from all batches of a split; what is not finite is ``None``."""
+        numbers = {"loss": loss}
+        if self.task.metrics:
+            whole, truth = torch.cat(outputs), torch.cat(targets)
+            for metric in self.task.all_metrics:
+                numbers[metric.name] = float(metric.function(whole, truth))
         return tuple(
             Measurement(split, name, number if math.isfinite(number) else None)
             for name, number in numbers.items()

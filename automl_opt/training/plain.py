@@ -1,4 +1,4 @@
-"""The plain engine: one slot, one trial at a time; any module, any optimizer."""
+"""The plain engine: one trial after the other; any module, any optimizer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,26 +24,28 @@ from automl_opt.training.task import Task, is_out_of_memory, where
 class PlainEngine:
     """See :class:`automl_opt.training.engine.Engine` for what the methods promise."""
 
-    def __init__(self, task: Task, setup: Setup, builder: TorchBuilder) -> None:
+    def __init__(self, task: Task, setup: Setup, builder: TorchBuilder, capacity: int = 1) -> None:
         self._task, self._setup, self._builder = task, setup, builder
         self._splits: dict[int, Splits] = {}
-        self._slot: _Slot | None = None
+        self._capacity = capacity
+        self._slots: list[Slot] = []
 
     @property
     def free(self) -> int:
-        return 0 if self._slot else 1
+        return self._capacity - len(self._slots)
 
     @property
     def live(self) -> tuple[Trial, ...]:
-        return (self._slot.trial,) if self._slot else ()
+        return tuple(slot.trial for slot in self._slots)
 
     @property
     def device(self) -> str:
         return str(self._setup.device)
 
     def admit(self, trial: Trial, checkpoint: Path | None = None) -> int:
-        assert self._slot is None, "the slot is taken"
-        self._slot = slot = _Slot(trial)
+        assert self.free, "every slot is taken"
+        slot = Slot(trial)
+        self._slots.append(slot)
         with slot.guarded():
             slot.live = self._begin(trial)
             if checkpoint is not None:
@@ -50,6 +54,7 @@ class PlainEngine:
                         checkpoint, map_location=self._setup.device, weights_only=True
                     )
                     slot.live.load_state_dict(state)
+                    slot.how = How(*state["how"]) if "how" in state else None
                 except Exception as error:  # torch.load raises whatever a damaged file makes it
                     warnings.warn(
                         f"{trial}: starts again, its checkpoint {checkpoint} cannot be used "
@@ -71,10 +76,13 @@ class PlainEngine:
             }
         return self._splits[seed]
 
-    def advance(self) -> list[EpochReport]:
-        return [self._advance(self._slot)] if self._slot else []
+    def how(self, trial: Trial) -> How:
+        return How("plain")
 
-    def _advance(self, slot: _Slot) -> EpochReport:
+    def advance(self) -> list[EpochReport]:
+        return [self._advance(slot) for slot in self._slots]
+
+    def _advance(self, slot: Slot) -> EpochReport:
         started = time.perf_counter()
         measured: tuple[Measurement, ...] = ()
         value: float | None = None
@@ -84,16 +92,21 @@ class PlainEngine:
             loss = live.train_epoch()
             validation = live.evaluate(live.splits.valid, "valid")
             measured = (Measurement("train", "loss", loss), *validation)
-            value, stop = live.close_epoch(validation)
-            if stop or live.epoch >= self._setup.epochs:
-                slot.status = Status.COMPLETE
-                slot.reason = "stopped early" if live.epoch < self._setup.epochs else None
+            value = self._close(slot, live, validation)
         slot.value = value
         return self._report(slot, value, measured, time.perf_counter() - started)
 
+    def _close(self, slot: Slot, live: LiveTrial, validation: tuple[Measurement, ...]) -> float:
+        """Take the validation numbers of an epoch: the study's metric; the trial may be done."""
+        value, stop = live.close_epoch(validation)
+        if stop or live.epoch >= self._setup.epochs:
+            slot.status = Status.COMPLETE
+            slot.reason = "stopped early" if live.epoch < self._setup.epochs else None
+        return value
+
     @staticmethod
     def _report(
-        slot: _Slot, value: float | None, measured: tuple[Measurement, ...], seconds: float
+        slot: Slot, value: float | None, measured: tuple[Measurement, ...], seconds: float
     ) -> EpochReport:
         return EpochReport(
             trial=slot.trial,
@@ -110,9 +123,12 @@ class PlainEngine:
         slot = self._slot_of(trial)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         beside = checkpoint.with_suffix(".part")
-        assert slot.live is not None
-        torch.save(slot.live.state_dict(), beside)
+        torch.save(self._state(slot), beside)
         os.replace(beside, checkpoint)
+
+    def _state(self, slot: Slot) -> dict[str, Any]:
+        assert slot.live is not None
+        return slot.live.state_dict()
 
     def retire(self, trial: Trial, status: Status | None = None) -> TrialResult:
         slot = self._slot_of(trial)
@@ -122,7 +138,7 @@ class PlainEngine:
         if slot.status is Status.COMPLETE and live and live.splits.test is not None:
             with slot.guarded():
                 test = live.evaluate(live.splits.test, "test")
-        self._slot = None
+        self._slots.remove(slot)
         return TrialResult(
             trial=trial,
             status=slot.status,
@@ -132,13 +148,26 @@ class PlainEngine:
             test=test,
         )
 
-    def _slot_of(self, trial: Trial) -> _Slot:
-        assert self._slot is not None, f"{trial} has no slot"
-        assert self._slot.trial is trial, f"the slot holds {self._slot.trial}, not {trial}"
-        return self._slot
+    def _slot_of(self, trial: Trial) -> Slot:
+        found = [slot for slot in self._slots if slot.trial is trial]
+        assert found, f"{trial} has no slot; those hold {[str(slot.trial) for slot in self._slots]}"
+        return found[0]
 
 
-class _Slot:
+@dataclass(frozen=True)
+class How:
+    """How a trial is trained, which decides the last bits of its numbers.
+
+    Args:
+        mode: ``plain``: by itself; ``fused``: as a row of a stack.
+        because: why plain where several slots are to be had.
+    """
+
+    mode: str
+    because: str | None = None
+
+
+class Slot:
     """A trial's place in the engine; turns what goes wrong inside into the trial's status."""
 
     def __init__(self, trial: Trial) -> None:
@@ -147,6 +176,7 @@ class _Slot:
         self.status = Status.RUNNING
         self.reason: str | None = None
         self.value: float | None = None
+        self.how: How | None = None
 
     @property
     def epoch(self) -> int:

@@ -43,10 +43,10 @@ class Step:
         self.model, self.optimizer = model, optimizer
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.weights = [p for p in self.parameters if p.ndim >= 2]
-        self._owner, self._hooks, self._loss = Owner.of(component), hooks, loss
-        self._accumulate, self._precision = accumulate, precision
-        self._closure = component.has("closure")
-        self._create_graph = component.has("create_graph")
+        self._owner, self.hooks, self._loss = Owner.of(component), hooks, loss
+        self.accumulate, self._precision = accumulate, precision
+        self.needs_closure = component.has("closure")
+        self.create_graph = component.has("create_graph")
         self._estimate = getattr(optimizer, "estimate_curvature", None)
 
     def __call__(self, x: Any, y: Any, rng: torch.Generator) -> Tensor:
@@ -55,25 +55,28 @@ class Step:
         Args:
             rng: where the hooks on the batch draw from, on the batch's device.
         """
-        for hook in self._hooks["batch"]:
-            x, y = hook(x, y, rng)
-        x, targets = self._mixed(x, y, rng)
-        if self._closure:
+        x, targets = self.prepared(x, y, rng)
+        if self.needs_closure:
             loss = self._descend_by_closure(x, targets)
         else:
-            loss = self._gradients(x, targets)
-            self._follow()
+            loss = self.gradients(x, targets)
+            self.follow()
         self._forget_gradients()
-        if self._hooks["weights"]:
+        if self.hooks["weights"]:
             lr = self.optimizer.param_groups[0].get("lr", 1.0)
             with torch.no_grad():
-                for hook in self._hooks["weights"]:
+                for hook in self.hooks["weights"]:
                     hook(self.weights, lr)
         return loss
 
-    def _mixed(self, x: Any, y: Any, rng: torch.Generator) -> tuple[Any, list[tuple[Any, Any]]]:
-        """The inputs and ``(y, share)`` of each target; of several ways to mix, one at random."""
-        hooks = self._hooks["mix"]
+    def prepared(self, x: Any, y: Any, rng: torch.Generator) -> tuple[Any, list[tuple[Any, Any]]]:
+        """The batch after its hooks: the inputs, and ``(y, share)`` of each target.
+
+        Of several ways to mix, one is drawn.
+        """
+        for hook in self.hooks["batch"]:
+            x, y = hook(x, y, rng)
+        hooks = self.hooks["mix"]
         if not hooks:
             return x, [(y, 1.0)]
         which = 0
@@ -89,16 +92,16 @@ class Step:
         def closure() -> Tensor:
             try:
                 self._forget_gradients()
-                evaluated.append(self._gradients(x, targets))
+                evaluated.append(self.gradients(x, targets))
             except Exception as error:
                 theirs.append(error)
                 raise
             return evaluated[-1]
 
-        self._follow(closure, theirs)
+        self.follow(closure, theirs)
         return evaluated[0]
 
-    def _follow(
+    def follow(
         self, closure: Callable[[], Tensor] | None = None, theirs: Sequence[Exception] = ()
     ) -> None:
         """Let the optimizer step; what it raises itself names its component."""
@@ -113,10 +116,10 @@ class Step:
                 raise
             raise told from error
 
-    def _gradients(self, x: Any, targets: list[tuple[Any, Any]]) -> Tensor:
+    def gradients(self, x: Any, targets: list[tuple[Any, Any]]) -> Tensor:
         """Set the gradients of the batch's mean loss, shaped by the hooks; the loss, detached."""
         examples = len(targets[0][0])
-        size = math.ceil(examples / self._accumulate)
+        size = math.ceil(examples / self.accumulate)
         total: Tensor | None = None
         for start in range(0, examples, size):
             rows = slice(start, start + size)
@@ -129,13 +132,13 @@ class Step:
             self._backward(loss)
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None, "a batch has at least one example"
-        if self._estimate is not None and self._create_graph:
+        if self._estimate is not None and self.create_graph:
             self._estimate()
         self._shape_gradients()
         return total
 
     def _backward(self, loss: Tensor) -> None:
-        if not self._create_graph:
+        if not self.create_graph:
             loss.backward()
             return
         # not loss.backward(create_graph=True): it warns of the cycle that zero_grad breaks
@@ -146,7 +149,7 @@ class Step:
 
     def _hardened(self, x: Any, targets: list[tuple[Any, Any]]) -> Tensor:
         """The regularised loss; where hooks attack the inputs, half of it on what they make."""
-        if not self._hooks["attack"]:
+        if not self.hooks["attack"]:
             return self._regularized(x, targets)
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise TaskError(
@@ -157,7 +160,7 @@ class Step:
         plain = self._regularized(x, targets)
         (slope,) = torch.autograd.grad(plain, x, retain_graph=True)
         attacked = x.detach()
-        for hook in self._hooks["attack"]:
+        for hook in self.hooks["attack"]:
             attacked = hook(attacked, slope)
         return (plain + self._regularized(attacked.detach(), targets)) / 2
 
@@ -165,7 +168,7 @@ class Step:
         with self._precision():
             outputs = self.model(x)
             losses = [self._loss(outputs, y) for y, _ in targets]
-        for hook in self._hooks["loss"]:
+        for hook in self.hooks["loss"]:
             losses = [
                 hook(loss, self.weights, outputs, y)
                 for loss, (y, _) in zip(losses, targets, strict=True)
@@ -182,11 +185,11 @@ class Step:
             param.grad = None
 
     def _shape_gradients(self) -> None:
-        if not self._hooks["grads"]:
+        if not self.hooks["grads"]:
             return
         owners = [p for p in self.parameters if p.grad is not None]
         grads = [p.grad for p in owners]
-        for hook in self._hooks["grads"]:
+        for hook in self.hooks["grads"]:
             grads = hook(grads, owners)
         for owner, grad in zip(owners, grads, strict=True):
             owner.grad = grad

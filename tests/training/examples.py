@@ -183,7 +183,7 @@ def finish(engine: PlainEngine, trial: Trial) -> Run:
     reports: list[EpochReport] = []
     while not reports or not reports[-1].finished:
         reports += engine.advance()
-    live = engine._slot.live
+    live = engine._slots[0].live
     weights = {k: v.clone() for k, v in live.model.state_dict().items()} if live else {}
     return Run(reports, engine.retire(trial), weights)
 

@@ -61,7 +61,7 @@ def copy_gradients(source: nn.Module, target: nn.Module) -> None:
 def run(optimizer, model, steps):
     for step in steps:
         torch.manual_seed(step)  # estimates of the curvature draw from it
-        give_gradients(model, step, optimizer._rule.curvature)
+        give_gradients(model, step, optimizer.rule.curvature)
         optimizer.step()
 
 

@@ -41,7 +41,7 @@ def starting_weights(one):
     """A model with the weights that the trial of *one* starts from."""
     slot = engine(task(**FIXED), dtype=torch.float64)
     slot.admit(trial(one))
-    return slot._slot.live.model
+    return slot._slots[0].live.model
 
 
 @pytest.mark.parametrize("name", ["momentum", "adamw"])
@@ -312,7 +312,7 @@ def test_frozen_weights_stay_and_tied_weights_stay_tied():
     one = recipe(optimizer="adamw", initializer="he", regularizers=("l2",))
     slot = engine(task(**FIXED, model=Tied))
     slot.admit(trial(one))
-    live = slot._slot.live
+    live = slot._slots[0].live
     frozen = live.model.frozen.weight.clone()
 
     assert len(live.step.weights) == 2

@@ -115,7 +115,7 @@ def test_a_weight_that_explodes_unseen_by_the_loss_is_diverged():
     run_task = task(model=Hidden, loss=loss)
     slot = engine(run_task)
     slot.admit(trial(one))
-    slot._slot.live.model.unseen.data.fill_(float("inf"))
+    slot._slots[0].live.model.unseen.data.fill_(float("inf"))
 
     [report] = slot.advance()
 

@@ -229,7 +229,7 @@ def test_a_rule_that_asks_for_it_gets_the_diagonal_of_the_hessian(acme, accumula
     step = step_of(
         acme, "acme.curved", model, lambda o, y: o, grads=[lambda gs, ps: [0 * g for g in gs]]
     )
-    step._accumulate = accumulate
+    step.accumulate = accumulate
 
     step(X, Y, rng())
 

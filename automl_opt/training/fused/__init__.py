@@ -1,0 +1,1 @@
+"""Trials of one architecture trained as one batched model."""

@@ -1,0 +1,403 @@
+"""A stack: trials of one architecture, each a slot of one batched model, epoch by epoch."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._pytree import tree_map
+
+from automl_opt.core.result import Measurement
+from automl_opt.training.data import Source, TensorSource, batch_sizes
+from automl_opt.training.fused import kernels
+from automl_opt.training.fused.arena import Arena
+from automl_opt.training.fused.hooks import Stage, hooks_of, stages
+from automl_opt.training.fused.kernels import SlotKernels
+from automl_opt.training.fused.noise import SlotDropout, Stream
+from automl_opt.training.fused.update import family, updates
+from automl_opt.training.live import EVALUATED_AT_ONCE, LiveTrial
+from automl_opt.training.randomness import seeded
+
+Mixed = tuple[int, Tensor, Any]
+"""A row, the targets of the examples that were mixed into its own, and the share of its own."""
+
+
+class Stack:
+    """Trains trials of one :func:`~automl_opt.training.fused.alike.signature` together.
+
+    Their models become views of the stack's tensors, so that a trial can be evaluated, saved or
+    trained on alone at any time between two epochs, after :meth:`sync`. What a slot computes does
+    not depend on the others: no operation mixes rows, and a trial alone is trained with a twin,
+    since some kernels treat a single row as none.
+
+    Args:
+        lives: any number from 1, in any order.
+        spare: keep a last row that nobody looks at, for models where the last row alone is computed
+            by other instructions.
+    """
+
+    def __init__(self, lives: Sequence[LiveTrial], spare: bool = False) -> None:
+        ordered = sorted(lives, key=lambda live: repr(family(live)))
+        self.lives = ordered
+        rows = ordered * 2 if len(ordered) == 1 else ordered + ordered[-1:] * spare
+        self._rows = rows
+        self._first = rows[0]
+        self._arena = Arena(rows)
+        self._updates = list(updates(rows, self._arena))
+        self._setup = self._first.setup
+        self._create_graph = [row for row, live in enumerate(rows) if live.step.create_graph]
+        self._leaves = [value.detach().requires_grad_() for value in self._arena.values]
+        self._template, self._dropouts = _template(rows)
+        self._in_slots = kernels.needed(self._template)
+        self._loss_stages = self._stages("loss")
+        self._grad_stages = self._stages("grads")
+        self._weight_stages = self._stages("weights")
+        self._batch_rows = [
+            row
+            for row, live in enumerate(rows)
+            if live.step.hooks["batch"] or live.step.hooks["mix"]
+        ]
+        self._averaged = [live for live in ordered if live.average]
+        self._streams: list[Stream] = []
+        self._sources: list[torch.Generator] = []
+
+    def _stages(self, name: str) -> list[Stage]:
+        return stages([hooks_of(live, name) for live in self._rows])
+
+    @property
+    def _weights(self) -> list[Tensor]:
+        """Trainable parameters of two dimensions or more, the slots' not counted."""
+        return [leaf for leaf in self._leaves if leaf.ndim > 2]
+
+    # training
+
+    def train_epoch(self) -> tuple[Tensor, list[int], list[bool]]:
+        """One pass over the training split in every slot.
+
+        Returns:
+            ``[steps, trials]`` losses; the sizes of the steps' batches; for each trial, whether
+            its weights are finite. In the order of ``lives``.
+        """
+        self.open_epoch()
+        losses, sizes = [], []
+        for i, (x, y) in enumerate(self.batches()):
+            losses.append(self.step(i, x, y))
+            sizes.append(y.shape[1])
+        finite = self._arena.finite()
+        n = len(self.lives)
+        return torch.stack(losses)[:, :n], sizes, finite[:n]
+
+    def steps(self, n: int, times: list[float] | None = None) -> Tensor:
+        """Only the first *n* steps of an epoch, for a look at them; ``[steps, trials]`` losses.
+
+        Args:
+            times: gets the seconds of each step.
+        """
+        self.open_epoch()
+        losses = []
+        started = time.perf_counter()
+        for i, (x, y) in enumerate(islice(self.batches(), n)):
+            losses.append(self.step(i, x, y))
+            if times is not None:
+                times.append(time.perf_counter() - started)
+                started = time.perf_counter()
+        return torch.stack(losses)[:, : len(self.lives)]
+
+    def look(self, x: Any, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Losses and gradients of a step that is not taken, the latter as the models have them."""
+        x, others = self._mixed(x, y)
+        losses, grads, _ = self.gradients(x, y, others)
+        with torch.no_grad():
+            grads = self._shaped(grads)
+        return losses, [grads[place] for place in self._arena.places]
+
+    def open_epoch(self) -> None:
+        """Seed the slots' streams and table what the steps will need."""
+        rows = self._rows
+        self._seed()
+        self._sources = [live.batch_generator() for live in rows]
+        self._template.train()
+        for update in self._updates:
+            update.open_epoch()
+        self._lr = _table(
+            [[(live.base_lr[0] or 1.0) * factor for factor in live.factors()] for live in rows],
+            self._arena.theta,
+        )
+
+    def _seed(self) -> None:
+        self._streams = [Stream(live.trial.seeds.noise, "epoch", live.epoch) for live in self._rows]
+        for site in self._dropouts:
+            site.streams = self._streams
+
+    def batches(self) -> Iterator[tuple[Any, Tensor]]:
+        """Every slot's batches in its own order, ``[slots, batch, …]``."""
+        source, size = self._first.splits.train, self._first.batch_size
+        orders = [live.order() for live in self._rows]
+        if isinstance(source, TensorSource):
+            order = torch.stack(orders).to(source.x.device)
+            for chosen in order.split(batch_sizes(len(source), size), dim=1):
+                yield source.x[chosen], source.y[chosen]
+            return
+        for batches in zip(*[source.batches(size, order) for order in orders], strict=True):
+            yield tree_map(lambda *own: torch.stack(own), *batches)
+
+    def step(self, i: int, x: Any, y: Tensor) -> Tensor:
+        """Step *i* of the epoch on ``[slots, batch, …]``; each slot's loss before it."""
+        x, others = self._mixed(x, y)
+        losses, grads, curvature = self.gradients(x, y, others)
+        with torch.no_grad():
+            grads = self._shaped(grads)
+            flat = self._arena.joined(grads)
+            bent = None if curvature is None else self._arena.joined(curvature)
+            for update in self._updates:
+                update.step(i, flat, bent)
+            self._shape_weights(self._lr[i])
+            for live in self._averaged:
+                live.average.update(live.epoch * live.steps + i)
+        return losses
+
+    def _mixed(self, x: Any, y: Tensor) -> tuple[Any, list[Mixed]]:
+        """The inputs after the hooks on batches, and ``(row, other targets, share)`` of the mixed.
+
+        These hooks draw from a generator of the slot's own: they run slot by slot.
+        """
+        others: list[Mixed] = []
+        if not self._batch_rows:
+            return x, others
+        y = y.clone()
+        x = tree_map(torch.clone, x)
+        for row in self._batch_rows:
+            with self._streams[row].installed():
+                own_x, targets = self._rows[row].step.prepared(
+                    _row(x, row), y[row], self._sources[row]
+                )
+            tree_map(_put, _row(x, row), own_x)
+            _put(y[row], targets[0][0])
+            if len(targets) > 1:
+                others.append((row, targets[1][0], targets[0][1]))
+        return x, others
+
+    def gradients(
+        self, x: Any, y: Tensor, others: Sequence[Mixed] = ()
+    ) -> tuple[Tensor, list[Tensor], list[Tensor] | None]:
+        """Each slot's loss and gradients, of all pieces where the batch is run in several."""
+        bent = bool(self._create_graph)
+        examples = y.shape[1]
+        size = math.ceil(examples / self._first.step.accumulate)
+        total: Tensor | None = None
+        grads: list[Tensor] = []
+        for start in range(0, examples, size):
+            piece = slice(start, start + size)
+            part_x, part_y = _row((x, y), (slice(None), piece))
+            part = [(row, other[piece], share) for row, other, share in others]
+            loss = self.losses(part_x, part_y, part)
+            if size < examples:
+                loss = loss * (part_y.shape[1] / examples)
+            own = torch.autograd.grad(loss.sum(), self._leaves, create_graph=bent)
+            grads = [a + b for a, b in zip(grads, own, strict=True)] if grads else list(own)
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None, "a batch has at least one example"
+        curvature = self._curvature(grads) if bent else None
+        return total, [grad.detach() for grad in grads], curvature
+
+    def losses(self, x: Any, y: Tensor, others: Sequence[Mixed] = ()) -> Tensor:
+        """Each slot's regularised loss, ``[slots]``, with its graph."""
+        loss_of = self._first.task.loss_function
+        outputs, losses = self._forward(self._leaves, x, y)
+        losses = self._regularized(losses, outputs, y)
+        for row, other, share in others:
+            with self._setup.precision():
+                second = loss_of(_row(outputs, row), other)
+            for hook in self._rows[row].step.hooks["loss"]:
+                weights = [w[row] for w in self._weights]
+                second = hook(second, weights, _row(outputs, row), other)
+            mixed = share * losses[row] + (1 - share) * second
+            losses = losses.index_put((torch.tensor(row),), mixed.to(losses.dtype))
+        return losses
+
+    def _forward(self, values: Sequence[Tensor], x: Any, y: Tensor) -> tuple[Any, Tensor]:
+        """Outputs and losses of all slots on ``[slots, batch, …]``."""
+        template, names = self._template, self._arena.names
+        loss_of = self._first.task.loss_function
+
+        def one(values: Sequence[Tensor], kept: dict[str, Tensor], x: Any, y: Tensor) -> Any:
+            tensors = {**dict(zip(names, values, strict=True)), **kept}
+            inside = SlotKernels(self._streams, values[0]) if self._in_slots else nullcontext()
+            with inside:
+                outputs = functional_call(template, tensors, (x,))
+                return outputs, loss_of(outputs, y)
+
+        with self._setup.precision(), kernels.batching():
+            try:
+                found: tuple[Any, Tensor] = torch.vmap(one)(values, self._arena.kept, x, y)
+            except RuntimeError as error:
+                if self._in_slots or "randomness" not in str(error):
+                    raise
+                self._in_slots = True
+                self._seed()  # what was drawn before the error is drawn again
+                found = torch.vmap(one)(values, self._arena.kept, x, y)
+        return found
+
+    def _regularized(self, losses: Tensor, outputs: Any, y: Tensor) -> Tensor:
+        for stage in self._loss_stages:
+            args = (losses, self._weights, outputs, y)
+            found = stage.call(len(self._rows), *args, like=losses)
+            losses = (
+                found
+                if len(stage.rows) == len(self._rows)
+                else losses.index_copy(0, stage.index(losses), found)
+            )
+        return losses
+
+    def _curvature(self, grads: list[Tensor]) -> list[Tensor]:
+        """The Hessian's diagonal, estimated with every slot's own random signs."""
+        signs = [torch.zeros_like(leaf) for leaf in self._leaves]
+        for row in self._create_graph:
+            groups = self._arena.groups_of(self._rows[row])
+            for at in sorted(range(len(signs)), key=lambda at: (groups[at], at)):
+                drawn = torch.randint(
+                    2,
+                    signs[at].shape[1:],
+                    generator=self._streams[row].generator,
+                    dtype=signs[at].dtype,
+                )
+                signs[at][row] = (drawn * 2 - 1).to(signs[at].device)
+        products = torch.autograd.grad(grads, self._leaves, signs, materialize_grads=True)
+        return [sign * product for sign, product in zip(signs, products, strict=True)]
+
+    def _shaped(self, grads: list[Tensor]) -> list[Tensor]:
+        """The gradients after the hooks on gradients, which see them as the model has them."""
+        if not self._grad_stages:
+            return grads
+        slots, places = len(self._rows), self._arena.places
+        grads = [grads[place] for place in places]
+        values = [self._arena.values[place] for place in places]
+        for stage in self._grad_stages:
+            if not stage.one_by_one:
+                try:
+                    found = stage.call(slots, grads, values, like=grads[0])
+                except RuntimeError:  # draws random numbers, or asks for a value: slot by slot
+                    stage.one_by_one = True
+            if stage.one_by_one:
+                found = [torch.empty_like(grad[: len(stage.rows)]) for grad in grads]
+                for at, row in enumerate(stage.rows):
+                    own = [grad[row].contiguous() for grad in grads], [v[row] for v in values]
+                    shaped = stage.alone(row, self._streams[row], *own)
+                    for whole, new in zip(found, shaped, strict=True):
+                        whole[at] = new
+            if len(stage.rows) == slots:
+                grads = list(found)
+            else:
+                index = stage.index(grads[0])
+                pairs = zip(grads, found, strict=True)
+                grads = [old.index_copy(0, index, new) for old, new in pairs]
+        return [grads[places.index(at)] for at in range(len(places))]
+
+    def _shape_weights(self, lr: Tensor) -> None:
+        """The hooks on weights, in place."""
+        for stage in self._weight_stages:
+            weights = [value for value in self._arena.values if value.ndim > 2]
+            given = [weight.clone() for weight in weights]
+            found = stage.call(len(self._rows), given, lr, like=lr)
+            for weight, new in zip(weights, found, strict=True):
+                weight.index_copy_(0, stage.index(lr), new)
+
+    # between epochs
+
+    @torch.no_grad()
+    def evaluate(self, source: Source, split: str) -> list[Callable[[], tuple[Measurement, ...]]]:
+        """Loss and metrics over a whole split, in the order of ``lives``, each when called.
+
+        A trial whose average has begun is evaluated alone: its statistics may have to be taken
+        anew.
+        """
+        self._template.eval()
+        self._streams = []  # no slot draws in an evaluation
+        size = EVALUATED_AT_ONCE * self._first.batch_size
+        losses = torch.zeros(len(self._rows), dtype=torch.float64)
+        outputs, targets = [], []
+
+        for x, y in source.batches(size):
+            xs, ys = tree_map(lambda t: t.expand(len(self._rows), *t.shape), (x, y))
+            output, value = self._forward(self._arena.values, xs, ys)
+            losses += value.double().cpu() * (len(y) / len(source))
+            if self._first.task.metrics:
+                outputs.append(output)
+                targets.append(y)
+
+        def numbers(row: int, live: LiveTrial) -> tuple[Measurement, ...]:
+            if live.average:
+                return live.evaluate(source, split)
+            own = [_row(output, row) for output in outputs]
+            if hasattr(live.optimizer, "eval"):
+                return live.evaluate(source, split)
+            with seeded(live.trial.seeds.noise, "evaluate", split, live.epoch):
+                return live.measured(split, float(losses[row]), own, targets)
+
+        return [partial(numbers, row, live) for row, live in enumerate(self.lives)]
+
+    def sync(self, live: LiveTrial) -> None:
+        """Let the trial's own optimizer have its state, as views of the stack's."""
+        row = self.lives.index(live)
+        for update in self._updates:
+            if row in update.rows:
+                update.give_back(row)
+
+    def snapshot(self) -> Callable[[], None]:
+        """What undoes everything that happens to the trials from now on."""
+        tensors = [self._arena.theta, *self._arena.kept.values()]
+        before = [tensor.clone() for tensor in tensors]
+        averages = [copy.deepcopy(live.average.state_dict()) for live in self._averaged]
+        undo = [update.snapshot() for update in self._updates]
+
+        @torch.no_grad()
+        def restore() -> None:
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+            for live, state in zip(self._averaged, averages, strict=True):
+                live.average.load_state_dict(state)
+            for each in undo:
+                each()
+
+        return restore
+
+
+def _template(lives: Sequence[LiveTrial]) -> tuple[nn.Module, list[SlotDropout]]:
+    """The code of the models, without tensors of its own that matter; and its dropouts."""
+    template = copy.deepcopy(lives[0].model)
+    dropouts: dict[nn.Module, SlotDropout] = {}
+    for path, module in list(template.named_modules(remove_duplicate=False)):
+        if type(module) is not nn.Dropout:
+            continue
+        if module not in dropouts:
+            rates = [live.model.get_submodule(path).p for live in lives]
+            dropouts[module] = SlotDropout(rates)
+        if not path:
+            return dropouts[module], list(dropouts.values())
+        parent, _, name = path.rpartition(".")
+        setattr(template.get_submodule(parent), name, dropouts[module])
+    return template, list(dropouts.values())
+
+
+def _row(tensors: Any, row: Any) -> Any:
+    return tree_map(lambda tensor: tensor[row], tensors)
+
+
+def _put(place: Tensor, value: Tensor) -> None:
+    if value.shape != place.shape or value.dtype != place.dtype:
+        raise TypeError("a regularizer changes the shape or type of a batch")
+    place.copy_(value)
+
+
+def _table(columns: Sequence[Sequence[float]], like: Tensor) -> Tensor:
+    """``[steps, slots]`` from a list of numbers a slot."""
+    return torch.tensor(columns, dtype=torch.float64).T.contiguous().to(like.device, like.dtype)

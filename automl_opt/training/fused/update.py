@@ -1,0 +1,293 @@
+"""Optimizer steps of the slots of a stack: one update for all slots that have the same rule."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from automl_opt.training.adapter import CPU_BLOCK, DEVICE_BLOCK, RuleOptimizer
+from automl_opt.training.fused.arena import Arena
+from automl_opt.training.live import LiveTrial
+
+Numbers = list[Mapping[str, Any]]
+"""What a rule gets beside its tensors, step by step."""
+
+
+class Update(Protocol):
+    """The optimizer of some of a stack's rows."""
+
+    @property
+    def rows(self) -> range: ...
+
+    def open_epoch(self) -> None:
+        """Table the numbers of the coming epoch's steps."""
+
+    def step(self, i: int, grads: Tensor, curvature: Tensor | None) -> None:
+        """Take step *i* of the epoch; the tensors are ``[rows, parameters]`` of the arena."""
+
+    def give_back(self, row: int) -> None:
+        """Let the row's own optimizer have the state, as views of ours."""
+
+    def snapshot(self) -> Callable[[], None]:
+        """What puts the state back that there is now."""
+
+
+def family(live: LiveTrial) -> tuple[Hashable, ...]:
+    """Equal for trials whose optimizers one update can serve."""
+    optimizer = live.optimizer
+    if not isinstance(optimizer, RuleOptimizer):
+        return ("native", live.trial.recipe.optimizer.name)
+    fixed = tuple(
+        (index, name, repr(group[name]))
+        for index, group in enumerate(optimizer.param_groups)
+        for name in optimizer.names
+        if not isinstance(group[name], float)
+    )
+    groups = tuple(len(group["params"]) for group in optimizer.param_groups)
+    return ("rule", live.trial.recipe.optimizer.name, fixed, groups)
+
+
+def updates(lives: Sequence[LiveTrial], arena: Arena) -> Iterator[Update]:
+    """The updates of *lives*, those of one family next to each other, as the arena's rows are."""
+    start = 0
+    while start < len(lives):
+        stop = start
+        while stop < len(lives) and family(lives[stop]) == family(lives[start]):
+            stop += 1
+        if isinstance(lives[start].optimizer, RuleOptimizer):
+            yield RuleUpdate(lives, slice(start, stop), arena)
+        else:
+            for row in range(start, stop):
+                if lives[row] not in lives[:row]:  # a trial alone has a second row as its twin
+                    yield NativeUpdate(lives[row], row, arena)
+        start = stop
+
+
+@dataclass
+class NativeUpdate:
+    """A row's own ``torch.optim.Optimizer``, stepping on views of the arena."""
+
+    live: LiveTrial
+    row: int
+    arena: Arena
+
+    def open_epoch(self) -> None:
+        self._factors = self.live.factors()
+        if hasattr(self.live.optimizer, "train"):
+            self.live.optimizer.train()
+
+    def step(self, i: int, grads: Tensor, curvature: Tensor | None) -> None:
+        live = self.live
+        for group, base in zip(live.optimizer.param_groups, live.base_lr, strict=True):
+            if base is not None:
+                group["lr"] = base * self._factors[i]
+        own = self.arena.parameters_of(live)
+        for param, grad in zip(own, self.arena.views(grads), strict=True):
+            param.grad = grad[self.row]
+        live.step.follow()
+        for param in own:
+            param.grad = None
+
+    @property
+    def rows(self) -> range:
+        return range(self.row, self.row + 1)
+
+    def give_back(self, row: int) -> None:
+        """It never left."""
+
+    def snapshot(self) -> Callable[[], None]:
+        state = copy.deepcopy(self.live.optimizer.state_dict())
+        return lambda: self.live.optimizer.load_state_dict(state)
+
+
+@dataclass
+class _Block:
+    """What is updated in one go: some rows of one tensor, or of a range of flat columns.
+
+    Args:
+        state: ``[rows, …]`` each.
+        table: ``[steps, rows, 1]`` each, or ``[steps, rows]`` where vmap takes the rows away.
+        fixed: numbers that are the same in all rows and steps.
+    """
+
+    group: int
+    rows: slice
+    tensors: list[int]  # the arena's parameters that it holds
+    columns: slice
+    state: dict[str, Tensor]
+    flat: bool
+    table: dict[str, Tensor] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict)
+
+
+class RuleUpdate:
+    """One rule over neighbouring rows: elementwise rules see flat blocks, others single tensors."""
+
+    def __init__(self, lives: Sequence[LiveTrial], rows: slice, arena: Arena) -> None:
+        self._lives, self._rows, self._arena = lives[rows], rows, arena
+        first = self._lives[0].optimizer
+        assert isinstance(first, RuleOptimizer)
+        self._rule = first.rule
+        states = []
+        for live in self._lives:
+            assert isinstance(live.optimizer, RuleOptimizer)
+            known = live.optimizer.take_states()
+            states.append([known[param] for param in arena.parameters_of(live)])
+        self._age = [state[0]["step"] for state in states]
+        groups = arena.groups_of(self._lives[0])
+        self._blocks = [
+            block
+            for group in sorted(set(groups))
+            for block in self._partition(group, groups, states)
+        ]
+        self._tall = any(not block.flat for block in self._blocks)
+
+    def _partition(
+        self, group: int, groups: Sequence[int], states: list[list[dict[str, Any]]]
+    ) -> Iterator[_Block]:
+        """The blocks of a group; a group's parameters lie next to each other in the arena."""
+        members = [i for i, own in enumerate(groups) if own == group]
+        shapes = self._arena.shapes
+        flat = self._rule.elementwise and all(
+            tensor.shape == shapes[i]
+            for i in members
+            for name, tensor in states[0][i].items()
+            if name != "step"
+        )
+        names = [name for name in states[0][members[0]] if name != "step"]
+        if not flat:
+            for i in members:
+                own = [name for name in states[0][i] if name != "step"]
+                stacked = {name: torch.stack([s[i][name] for s in states]) for name in own}
+                yield _Block(group, self._rows, [i], self._arena.columns[i], stacked, flat=False)
+            return
+        later = [self._arena.columns[i].start for i in range(members[-1] + 1, len(groups))]
+        start, stop = self._arena.columns[members[0]].start, min([*later, self._arena.width])
+        whole = {}
+        for name in names:
+            whole[name] = states[0][members[0]][name].new_zeros(len(states), stop - start)
+            for i in members:
+                columns = self._arena.columns[i]
+                place = whole[name][:, columns.start - start : columns.stop - start]
+                place.copy_(torch.stack([state[i][name].reshape(-1) for state in states]))
+        limit = CPU_BLOCK if self._arena.theta.device.type == "cpu" else DEVICE_BLOCK
+        height, width = max(1, limit // (stop - start)), min(stop - start, limit)
+        for top in range(0, len(states), height):
+            bottom = min(top + height, len(states))
+            rows = slice(self._rows.start + top, self._rows.start + bottom)
+            for left in range(start, stop, width):
+                right = min(left + width, stop)
+                state = {
+                    name: tensor[top:bottom, left - start : right - start].contiguous()
+                    for name, tensor in whole.items()
+                }
+                yield _Block(group, rows, members, slice(left, right), state, flat=True)
+
+    def open_epoch(self) -> None:
+        pairs = list(zip(self._lives, self._age, strict=True))
+        numbers = {
+            group: [self._numbers(live, group, age) for live, age in pairs]
+            for group in {block.group for block in self._blocks}
+        }
+        like = self._arena.theta
+        for block in self._blocks:
+            rows = slice(block.rows.start - self._rows.start, block.rows.stop - self._rows.start)
+            lists = numbers[block.group][rows]
+            block.table, block.fixed = {}, {}
+            for name, value in lists[0][0].items():
+                if isinstance(value, float) or (self._rule.coefficients and type(value) is int):
+                    columns = [[step[name] for step in own] for own in lists]
+                    table = torch.tensor(columns, dtype=torch.float64).T.contiguous()
+                    table = table.to(like.device, like.dtype)
+                    block.table[name] = table.unsqueeze(-1) if block.flat else table
+                else:
+                    block.fixed[name] = value
+
+    def _numbers(self, live: LiveTrial, group: int, age: int) -> Numbers:
+        optimizer = live.optimizer
+        assert isinstance(optimizer, RuleOptimizer)
+        params = {name: optimizer.param_groups[group][name] for name in optimizer.names}
+        base = live.base_lr[group]
+        return [
+            self._rule.numbers(age + i + 1, {**params, "lr": base * factor})
+            for i, factor in enumerate(live.factors())
+        ]
+
+    def step(self, i: int, grads: Tensor, curvature: Tensor | None) -> None:
+        tensors = {"grad": grads}
+        if self._rule.curvature:
+            assert curvature is not None
+            tensors["curvature"] = curvature
+        views = (
+            {name: self._arena.views(tensor) for name, tensor in tensors.items()}
+            if self._tall
+            else {}
+        )
+        for block in self._blocks:
+            numbers = {name: table[i] for name, table in block.table.items()}
+            if block.flat:
+                value = self._arena.theta[block.rows, block.columns]
+                given = {name: t[block.rows, block.columns] for name, t in tensors.items()}
+                new, block.state = self._updated(block, value, block.state, given | numbers)
+            else:
+                at = block.tensors[0]
+                value = self._arena.values[at][block.rows]
+                given = {name: t[at][block.rows] for name, t in views.items()}
+                new, block.state = torch.vmap(partial(self._updated, block))(
+                    value, block.state, given | numbers
+                )
+            value.copy_(new)
+        if i + 1 == self._lives[0].steps:
+            self._age = [age + i + 1 for age in self._age]
+
+    def _updated(
+        self, block: _Block, value: Tensor, state: dict[str, Tensor], given: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        rest = {name: number for name, number in given.items() if name != "grad"}
+        return self._rule.update(value, given["grad"], state, **rest, **block.fixed)
+
+    @property
+    def rows(self) -> range:
+        return range(self._rows.start, self._rows.stop)
+
+    def snapshot(self) -> Callable[[], None]:
+        states, age = [block.state for block in self._blocks], self._age  # both are only replaced
+
+        def restore() -> None:
+            for block, state in zip(self._blocks, states, strict=True):
+                block.state = state
+            self._age = age
+
+        return restore
+
+    def give_back(self, row: int) -> None:
+        live = self._lives[row - self._rows.start]
+        params = self._arena.parameters_of(live)
+        states: list[dict[str, Any]] = [{"step": self._age[row - self._rows.start]} for _ in params]
+        wide: dict[tuple[int, str], list[Tensor]] = {}
+        for block in self._blocks:
+            if not block.rows.start <= row < block.rows.stop:
+                continue
+            for name, tensor in block.state.items():
+                own = tensor[row - block.rows.start]
+                if block.flat:
+                    wide.setdefault((block.group, name), []).append(own)
+                else:
+                    states[block.tensors[0]][name] = own
+        groups = self._arena.groups_of(live)
+        for (group, name), pieces in wide.items():
+            members = [i for i, own in enumerate(groups) if own == group]
+            start = self._arena.columns[members[0]].start
+            flat = torch.cat(pieces)
+            for i in members:
+                columns = self._arena.columns[i]
+                part = flat[columns.start - start : columns.stop - start]
+                states[i][name] = part.view(self._arena.shapes[i])
+        for param, state in zip(params, states, strict=True):
+            live.optimizer.state[param] = state
