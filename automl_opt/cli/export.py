@@ -1,4 +1,4 @@
-"""``automl-opt export``: the recipe to use as a plain torch script."""
+"""``automl-opt export`` and ``replay``: the recipe to use, as a script, and once more."""
 
 from __future__ import annotations
 
@@ -46,3 +46,35 @@ def export(study: str, arm: str | None, output: str, storage: str | None) -> Non
         return
     Path(output).write_text(text, encoding="utf-8")
     click.echo(f"{found.title} is in {output}: python {output}")
+
+
+@click.command()
+@study_argument
+@click.option("--arm", metavar="ARM", help="Another finalist instead of the leader.")
+@storage_option
+def replay(study: str, arm: str | None, storage: str | None) -> int:
+    """Train the winning recipe once more.
+
+    STUDY is a study.toml or its folder. The leader of the verdict trains with a seed that nothing
+    has used, and has to end where 99 of 100 runs are expected; the exit code is 1 if it does not.
+
+    \b
+    automl-opt replay studies/digits
+    automl-opt replay studies/digits --arm sgd
+    """
+    spec, url = read_study(study, [], storage)
+    host = installed_plugins()
+    from automl_opt.store import Store
+
+    with Store.open(url, must_exist=True) as store:
+        from automl_opt.study.replay import replay as train_again  # with torch
+
+        done = train_again(spec, host=host, store=store, arm=arm)
+    low, high = done.expected
+    reached = f"failed ({done.reason})" if done.value is None else f"{done.value:.6g}"
+    where = "inside" if done.inside else "OUTSIDE"
+    click.echo(
+        f"{done.winner.title}: test {done.winner.score.metric} {reached}, {where} the expected "
+        f"{low:.6g} … {high:.6g}"
+    )
+    return 0 if done.inside else 1

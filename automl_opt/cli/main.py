@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "automl_opt.cli.report:report",
     "select": "automl_opt.cli.select:select",
     "export": "automl_opt.cli.export:export",
+    "replay": "automl_opt.cli.export:replay",
     "plugins": "automl_opt.cli.plugins:plugins",
     "db": "automl_opt.cli.db:db",
 }

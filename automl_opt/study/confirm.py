@@ -97,7 +97,7 @@ def confirm(
         estimated(plan, cost_of(plan, spec, trials, done))
         engine = open_engine(task, spec, builder, spaces[0].default())
         with graceful_stop() as stop:
-            trainer = _Trainer(spec, store, row, plan, engine, stop, told)
+            trainer = Trainer(spec, store, row, plan, engine, stop, told)
             verdict = trainer.train(done)
         runs = store.verdict_runs(row)
         said = tuple(sentences(verdict, spec.compare))
@@ -173,8 +173,8 @@ def _begun(spec: StudySpec, store: Store, now: Plan) -> tuple[VerdictRow, Plan]:
     return row, plan
 
 
-class _Trainer:
-    """Trains what the next look needs, run by run, and keeps each in the database."""
+class Trainer:
+    """Trains what is asked for, run by run, and keeps each in the database."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ class _Trainer:
         plan: Plan,
         engine: Engine,
         stop: Stop,
-        told: Told,
+        told: Told = lambda run, left: None,
     ) -> None:
         self._spec, self._store, self._row, self._plan = spec, store, row, plan
         self._engine, self._stop, self._told = engine, stop, told
@@ -194,14 +194,14 @@ class _Trainer:
         """Screen where the plan says so, then train from look to look."""
         if self._plan.screen:
             names = [name for name, each in self._plan.candidates.items() if each.arm is not None]
-            if not self._run("screen", names, range(SCREENED), done):
+            if not self.run("screen", names, range(SCREENED), done):
                 raise KeyboardInterrupt  # there are no finalists yet to say anything of
         while True:
             verdict = judged(self._plan, done)
             self._save(verdict)
             if verdict.next_seeds is None or verdict.next_seeds > self._spec.judging.seeds:
                 return verdict
-            if not self._run("confirm", verdict.live, range(verdict.next_seeds), done):
+            if not self.run("confirm", verdict.live, range(verdict.next_seeds), done):
                 return judged(self._plan, done)
 
     def _save(self, verdict: Verdict) -> None:
@@ -215,7 +215,7 @@ class _Trainer:
             looks=verdict.looks,
         )
 
-    def _run(self, stage: str, names: Iterable[str], seeds: range, done: list[VerdictRun]) -> bool:
+    def run(self, stage: str, names: Iterable[str], seeds: range, done: list[VerdictRun]) -> bool:
         """Train what is missing and add it to *done*; whether nothing stopped it."""
         have = {(run.recipe, run.seed) for run in done if run.stage == stage}
         names = list(names)

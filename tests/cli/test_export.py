@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
 
 import pytest
@@ -39,6 +40,35 @@ def test_with_a_verdict_its_leader_is_exported_with_an_interval(folder):
     ran = command([sys.executable, "leader.py"], folder)
     assert ran.out.splitlines()[-1].startswith("mse ")
     assert " is inside the expected " in ran.out
+
+
+def test_replay_trains_the_leader_with_new_seeds_and_keeps_the_runs(folder):
+    assert automl_opt("select", ".", "--confirm", "--seeds", "10", folder=folder).code == 0
+
+    done = [automl_opt("replay", ".", folder=folder) for _ in range(2)]
+
+    assert [each.code for each in done] == [0, 0], done[0].err
+    for each in done:
+        assert ": test mse " in each.out
+        assert ", inside the expected " in each.out
+    assert done[0].out != done[1].out
+    with sqlite3.connect(folder / "automl_opt.db") as database:
+        seeds = database.execute(
+            "SELECT seeds_json FROM hpo_verdict_run WHERE stage = 'replay' ORDER BY seed"
+        ).fetchall()
+        others = database.execute(
+            "SELECT seeds_json FROM hpo_verdict_run WHERE stage = 'confirm'"
+        ).fetchall()
+    database.close()
+    assert len(set(seeds)) == 2
+    assert set(seeds).isdisjoint(others)
+
+
+def test_without_a_verdict_there_is_nothing_to_replay_against(folder):
+    done = automl_opt("replay", ".", folder=folder)
+
+    assert done.code == 2
+    assert "'automl-opt select --confirm' comes first" in done.err
 
 
 def test_another_arm_goes_to_standard_output(folder):
