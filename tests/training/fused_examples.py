@@ -132,6 +132,7 @@ class Outcome:
     curves: dict[int, list[Any]] = field(default_factory=dict)
     results: dict[int, TrialResult] = field(default_factory=dict)
     how: dict[int, How] = field(default_factory=dict)
+    last_how: dict[int, How] = field(default_factory=dict)
 
     @property
     def statuses(self) -> dict[int, Status]:
@@ -150,6 +151,7 @@ def train_all(
             found.how.setdefault(trial.number, engine.how(trial))
         for report in engine.advance():
             number = report.trial.number
+            found.last_how[number] = engine.how(report.trial)
             found.curves.setdefault(number, []).append(
                 (report.epoch, report.value, report.measurements, report.status, report.reason)
             )

@@ -225,6 +225,8 @@ REASONS = {
     "randomness": "it draws random numbers where no slot has a stream of its own",
     ".item()": "it asks a tensor for its value (.item(), or an `if` on a tensor)",
     "data-dependent": "its control flow depends on the data",
+    "doesn't match the broadcast shape": "it writes into a tensor that all slots share",
+    "dynamic shape": "the shape of a result depends on the data",
     "inplace arithmetic": "it writes into a tensor that all slots share",
     "Batching rule not implemented": "torch.vmap has no rule for one of its operations",
 }
@@ -235,5 +237,5 @@ def _told(error: Exception) -> str:
     text = str(error)
     for part, reason in REASONS.items():
         if part in text:
-            return f"{reason}: {where(error)}"
+            return f"{reason} {where(error).rpartition(' ')[2]}"
     return where(error)
