@@ -17,7 +17,7 @@ from run import make_sampler
 from automl_opt.api import Float, Int, OneOf, SearchSpace
 from automl_opt.core.space import Entry
 
-LENGTHS = (100, 200, 1000)
+LENGTHS = (100, 200, 1000, 10_000)
 SPACE = SearchSpace(
     (
         *(Entry(f"x{k}", Float(0.0, 1.0)) for k in range(4)),

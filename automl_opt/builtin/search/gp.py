@@ -1,11 +1,12 @@
 """A small Gaussian process in NumPy: Matérn-5/2 around a trend, fitted by MAP.
 
-Each parameter has one lengthscale. The trend is linear and quadratic in every parameter by itself:
-what is good is often a bowl or a slope, and few trials show that before they show anything else.
+Each parameter has one lengthscale. The trend is a quadratic function of the parameters: what is
+good is often a bowl or a slope, and few trials show that before they show anything else.
 
 Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1, sections 2.7
-(the trend, its coefficients integrated out) and 5.4; log-EI by Ament et al. 2023, arXiv:2310.20708.
-The gradients need no tensor of all differences: with ``S = M ∘ slope``,
+(the trend, its coefficients integrated out), 4.2.2 (the quadratic kernel) and 5.4; log-EI by Ament
+et al. 2023, arXiv:2310.20708. The gradients need no tensor of all differences: with
+``S = M ∘ slope``,
 ``Σ_ij S_ij (x_id - x_jd)² = 2 (S1 · x_d² - x_d · S x_d)``.
 """
 
@@ -71,11 +72,6 @@ def matern(squared: Array) -> tuple[Array, Array]:
     return correlation, slope
 
 
-def trend_features(scaled: Array) -> Array:
-    """``[n, 1 + 2 width]``: what the trend is linear in, at scaled points ``[n, width]``."""
-    return np.concatenate([np.ones((len(scaled), 1)), scaled, scaled**2], axis=1)
-
-
 def squared_distances(one: Array, other: Array) -> Array:
     """``[n, m]`` between the rows of two already scaled sets of points."""
     squared = one @ (-2.0 * other.T)
@@ -110,12 +106,13 @@ def negative_log_posterior(
         points: ``[n, width]``; targets: ``[n]``, around 0.
         groups: int ``[width]``, which weight a column has.
     """
-    count, width = len(theta) - 3, points.shape[1]
+    count = len(theta) - 3
     trend, signal, noise = np.exp(theta[-3:]).tolist()
     scaled = (points - CENTRE) * np.exp(0.5 * theta[groups])
     correlation, slope = matern(squared_distances(scaled, scaled))
-    features = trend_features(scaled)
-    covariance = trend * (features @ features.T)
+    product = scaled @ scaled.T
+    product += 1.0
+    covariance = trend * product * product
     covariance += signal * correlation
     covariance[np.diag_indices_from(covariance)] += noise + JITTER
     try:
@@ -129,10 +126,11 @@ def negative_log_posterior(
     by_column = weighted.sum(axis=1) @ (scaled**2) - np.einsum(
         "ij,ij->j", scaled, weighted @ scaled
     )
-    by_feature = 0.5 * trend * np.einsum("ij,ij->j", features, inverted @ features)
-    by_column += by_feature[1 : 1 + width] + 2.0 * by_feature[1 + width :]
+    weighted = inverted * product
+    weighted *= trend
+    by_column += np.einsum("ij,ij->j", scaled, weighted @ scaled)
     gradient = np.empty_like(theta)
-    gradient[-3] = by_feature.sum()
+    gradient[-3] = 0.5 * float(np.vdot(weighted, product))
     gradient[:count] = np.bincount(groups, by_column, minlength=count)
     trace = float(np.trace(inverted))
     gradient[-2] = 0.5 * (signal * float(np.vdot(inverted, correlation)))
@@ -180,8 +178,7 @@ class Posterior:
         self.trend, self.signal, self.noise = np.exp(theta[-3:]).tolist()
         self.roots = np.exp(0.5 * theta[groups])
         self._scaled = (points - CENTRE) * self.roots
-        self._features = trend_features(self._scaled)
-        covariance, _ = self._covariance(self._scaled)
+        covariance, *_ = self._covariance(self._scaled)
         covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
         self.inverted, _ = inverse(covariance)
         self.alpha = self.inverted @ targets
@@ -204,30 +201,33 @@ class Posterior:
         """Prior correlation ``[n, m]`` of two sets of points."""
         return matern(squared_distances(one * self.roots, other * self.roots))[0]
 
-    def _covariance(self, scaled: Array) -> tuple[Array, Array]:
-        """Prior covariance ``[n, m]`` with the data, and the slope of its Matérn part."""
+    def _covariance(self, scaled: Array) -> tuple[Array, Array, Array]:
+        """Prior covariance ``[n, m]`` with the data; Matérn's slope; ``1 + x · x'``."""
         correlation, slope = matern(squared_distances(scaled, self._scaled))
-        covariance = self.trend * (trend_features(scaled) @ self._features.T)
+        product = scaled @ self._scaled.T
+        product += 1.0
+        covariance = self.trend * product * product
         covariance += self.signal * correlation
-        return covariance, slope
+        return covariance, slope, product
 
     def _moments(self, scaled: Array, covariance: Array) -> tuple[Array, Array, Array]:
         """Posterior means and standard deviations ``[n]``, and ``covariance @ inverted``."""
         solved = covariance @ self.inverted
-        prior = self.signal + self.trend * (trend_features(scaled) ** 2).sum(axis=1)
+        prior = self.signal + self.trend * (1.0 + np.einsum("ij,ij->i", scaled, scaled)) ** 2
         variance = np.maximum(prior - np.einsum("ij,ij->i", solved, covariance), 1e-12)
         return covariance @ self.alpha, np.sqrt(variance), solved
 
     def means(self, points: Array) -> Array:
         """Posterior means ``[n]``."""
-        covariance, _ = self._covariance((points - CENTRE) * self.roots)
+        covariance, *_ = self._covariance((points - CENTRE) * self.roots)
         means: Array = covariance @ self.alpha
         return means
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Posterior means and standard deviations ``[n]`` of the noiseless function."""
         scaled = (points - CENTRE) * self.roots
-        means, deviations, _ = self._moments(scaled, self._covariance(scaled)[0])
+        covariance, *_ = self._covariance(scaled)
+        means, deviations, _ = self._moments(scaled, covariance)
         return means, deviations
 
     def log_ei(self, points: Array, target: float) -> Array:
@@ -238,9 +238,8 @@ class Posterior:
 
     def log_ei_gradient(self, points: Array, target: float) -> tuple[Array, Array]:
         """Log expected improvement ``[n]`` and its gradient ``[n, width]``."""
-        width = points.shape[1]
         scaled = (points - CENTRE) * self.roots
-        covariance, slope = self._covariance(scaled)
+        covariance, slope, product = self._covariance(scaled)
         means, deviations, solved = self._moments(scaled, covariance)
         z = (target - means) / deviations
         log_h, ratio = log_improvement(z)
@@ -249,13 +248,13 @@ class Posterior:
             """``Σ_j weights_ij ∂k(x_i, x_j)/∂x_i``."""
             w = weights * slope
             towards = w.sum(axis=1)[:, None] * scaled - w @ self._scaled
-            trends = weights @ self._features
-            rise = trends[..., 1 : 1 + width] + 2.0 * scaled * trends[..., 1 + width :]
-            result: Array = self.roots * (2.0 * self.signal * towards + self.trend * rise)
+            rise = (weights * product) @ self._scaled
+            result: Array = 2.0 * self.roots * (self.signal * towards + self.trend * rise)
             return result
 
         d_mean = along(self.alpha)
-        d_prior = self.trend * self.roots * (scaled + 2.0 * scaled**3)
+        own = 1.0 + np.einsum("ij,ij->i", scaled, scaled)
+        d_prior = 2.0 * self.trend * own[:, None] * self.roots * scaled
         d_deviation = (d_prior - along(solved)) / deviations[:, None]
         d_z = -(d_mean + z[:, None] * d_deviation) / deviations[:, None]
         gradient = d_deviation / deviations[:, None] + ratio[:, None] * d_z

@@ -24,22 +24,19 @@ GROUPS = np.array([0, 1, 1, 2])
 PRIOR = Prior(2.0)
 
 
-class Bowl(DotProduct):
-    """Scikit-learn's kernel of a Bayesian linear model, in each scaled number and its square."""
+class Centred(DotProduct):
+    """Scikit-learn's kernel of a Bayesian linear model, in each number scaled from its middle."""
 
     def __init__(self, roots=1.0, sigma_0=1.0, sigma_0_bounds="fixed"):
         super().__init__(sigma_0, sigma_0_bounds)
         self.roots = roots
 
-    def _map(self, points):
-        centred = (points - 0.5) * self.roots
-        return np.hstack([centred, np.square(centred)])
-
     def __call__(self, X, Y=None, eval_gradient=False):
-        return super().__call__(self._map(X), None if Y is None else self._map(Y))
+        Y = None if Y is None else (Y - 0.5) * self.roots
+        return super().__call__((X - 0.5) * self.roots, Y)
 
     def diag(self, X):
-        return super().diag(self._map(X))
+        return super().diag((X - 0.5) * self.roots)
 
 
 @pytest.fixture
@@ -72,7 +69,7 @@ def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
     new = np.random.default_rng(1).random((7, 4))
     lengths = np.exp(-0.5 * theta[GROUPS])
     around = ConstantKernel(math.exp(theta[-2])) * Matern(lengths, nu=2.5)
-    kernel = ConstantKernel(math.exp(theta[-3])) * Bowl(1.0 / lengths) + around
+    kernel = ConstantKernel(math.exp(theta[-3])) * Centred(1.0 / lengths) ** 2 + around
     twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[-1]) + JITTER, optimizer=None)
     twin.fit(points, targets)
 

@@ -91,8 +91,10 @@ class QuantumAnnealing(DraftingSampler):
         chance = np.random.default_rng([history.seed, 3]).random(n).tolist()
         before = np.argsort(history.loss[: max(1, first)], kind="stable")
         rows = [int(before[k % len(before)]) for k in range(size)]
-        cube = history.cube
         heat = size * self._temperature
+        known = sorted({*rows, *range(first, n)})
+        at = {row: i for i, row in enumerate(known)}
+        product = history.cube[known] @ history.cube[known].T
         for k in range(first, n):
             if bad[k]:
                 continue
@@ -100,8 +102,10 @@ class QuantumAnnealing(DraftingSampler):
             held = rows[turn]
             gamma = max(1e-3, self._field * self._cooling**k)
             spring = -heat / 2 * math.log(math.tanh(gamma / heat))
-            ring = cube[[rows[turn - 1], rows[(turn + 1) % size]]]
-            apart = ((cube[k] - ring) ** 2).sum() - ((cube[held] - ring) ** 2).sum()
+            new, old = product[at[k]], product[at[held]]
+            apart = 0.0  # |new - side|² - |old - side|² over both sides
+            for side in (rows[turn - 1], rows[(turn + 1) % size]):
+                apart += new[at[k]] - old[at[held]] - 2.0 * (new[at[side]] - old[at[side]])
             change = (energy[k] - energy[held]) / size + spring * float(apart) / width
             if change <= 0 or chance[k] < math.exp(-change / self._temperature):
                 rows[turn] = k
