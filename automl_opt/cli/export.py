@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from automl_opt.cli.options import installed_plugins, read_study, storage_option, study_argument
+from automl_opt.cli.options import (
+    installed_plugins,
+    read_study,
+    settings_option,
+    storage_option,
+    study_argument,
+)
 
 
 @click.command()
@@ -21,7 +27,10 @@ from automl_opt.cli.options import installed_plugins, read_study, storage_option
     help="Where to; - is standard output.",
 )
 @storage_option
-def export(study: str, arm: str | None, output: str, storage: str | None) -> None:
+@settings_option
+def export(
+    study: str, arm: str | None, output: str, storage: str | None, settings: tuple[str, ...]
+) -> None:
     """Write a recipe as a plain torch script.
 
     STUDY is a study.toml or its folder. The recipe is the leader of the verdict, or the best trial
@@ -32,7 +41,7 @@ def export(study: str, arm: str | None, output: str, storage: str | None) -> Non
     automl-opt export studies/digits
     automl-opt export studies/digits --arm sgd -o sgd.py
     """
-    spec, url = read_study(study, [], storage)
+    spec, url = read_study(study, [*settings], storage)
     host = installed_plugins()
     from automl_opt.store import Store
     from automl_opt.study.export import script
@@ -52,7 +61,8 @@ def export(study: str, arm: str | None, output: str, storage: str | None) -> Non
 @study_argument
 @click.option("--arm", metavar="ARM", help="Another finalist instead of the leader.")
 @storage_option
-def replay(study: str, arm: str | None, storage: str | None) -> int:
+@settings_option
+def replay(study: str, arm: str | None, storage: str | None, settings: tuple[str, ...]) -> int:
     """Train the winning recipe once more.
 
     STUDY is a study.toml or its folder. The leader of the verdict trains with a seed that nothing
@@ -62,7 +72,7 @@ def replay(study: str, arm: str | None, storage: str | None) -> int:
     automl-opt replay studies/digits
     automl-opt replay studies/digits --arm sgd
     """
-    spec, url = read_study(study, [], storage)
+    spec, url = read_study(study, [*settings], storage)
     host = installed_plugins()
     from automl_opt.store import Store
 

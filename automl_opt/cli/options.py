@@ -51,6 +51,17 @@ def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def settings_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--set KEY=VALUE``, for what the study was run with."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any key of the study file, as it was run.",
+    )(command)
+
+
 def installed_plugins() -> Host:
     """The plugins that this command line may use: with --no-plugins what ships with us."""
     from automl_opt.plugin.host import load_host

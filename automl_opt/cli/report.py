@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from automl_opt.cli.options import (
     echo_json,
+    installed_plugins,
     json_option,
     read_study,
     storage_option,
@@ -19,25 +21,34 @@ from automl_opt.cli.options import (
 from automl_opt.cli.table import echo_table, number, seconds
 
 if TYPE_CHECKING:
+    from automl_opt.core.spec import StudySpec
     from automl_opt.store import StudyRow, TrialRow
     from automl_opt.study.ranking import Ranking
 
 
 @click.command()
 @study_argument
+@click.option(
+    "-o", "--output", metavar="FILE", help="A page with all there is: FILE.html, .md or .json."
+)
 @storage_option
 @json_option
-def report(study: str, storage: str | None, as_json: bool) -> None:
-    """Rank the arms of a study.
+def report(study: str, output: str | None, storage: str | None, as_json: bool) -> None:
+    """Rank the arms of a study, or write all there is to say of it.
 
     STUDY is a study.toml or its folder. Arms are ranked by their best trial, while the study runs
-    and after. Under the ranking is why trials failed.
+    and after. Under the ranking is why trials failed. With -o one page has the verdict, what it
+    stands on, what speaks against it, what it cost and how to repeat it.
 
     \b
     automl-opt report studies/digits
+    automl-opt report studies/digits -o report.html
     automl-opt report studies/digits --storage sqlite:///try.db --json
     """
     spec, url = read_study(study, [], storage)
+    if output is not None:
+        _write_page(spec, url, output)
+        return
     from automl_opt.store import Store
     from automl_opt.study.ranking import ranking_of
 
@@ -51,6 +62,27 @@ def report(study: str, storage: str | None, as_json: bool) -> None:
     echo_ranking(ranking)
     for (arm, why), count in failed.items():
         click.echo(f"{arm}: {count} failed: {why}")
+
+
+def _write_page(spec: StudySpec, url: str, output: str) -> None:
+    kind = Path(output).suffix
+    if kind not in (".html", ".md", ".json"):
+        raise click.BadParameter(
+            f"{output!r} must end in .html, .md or .json", param_hint="'-o' / '--output'"
+        )
+    from automl_opt.store import Store
+    from automl_opt.study.page import html, markdown
+    from automl_opt.study.report import report_of
+    from automl_opt.study.sections import sections, title_of
+
+    with Store.open(url, must_exist=True) as store:
+        found = report_of(spec, store, installed_plugins().catalog)
+    if kind == ".json":
+        text = json.dumps(found.data(), indent=2)
+    else:
+        text = (html if kind == ".html" else markdown)(title_of(found), sections(found))
+    Path(output).write_text(text, encoding="utf-8")
+    click.echo(f"{found.selection.said[0]}\nMore is in {output}.")
 
 
 def _failures(trials: Iterable[TrialRow]) -> Counter[tuple[str, str]]:

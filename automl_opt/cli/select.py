@@ -13,6 +13,7 @@ from automl_opt.cli.options import (
     installed_plugins,
     json_option,
     read_study,
+    settings_option,
     storage_option,
     study_argument,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seeds", type=int, metavar="N", help="Common seeds at most (10, 20, 40, …).")
 @storage_option
+@settings_option
 @json_option
 def select(
     study: str,
@@ -46,6 +48,7 @@ def select(
     pairs: int | None,
     seeds: int | None,
     storage: str | None,
+    settings: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Say which recipe to use, and how sure that is.
@@ -63,7 +66,7 @@ def select(
     automl-opt select studies/digits --confirm --seeds 80 --json
     automl-opt select studies/digits --retune 6
     """
-    asked = [] if seeds is None else [f"verdict.seeds={seeds}"]
+    asked = [*settings] if seeds is None else [*settings, f"verdict.seeds={seeds}"]
     spec, url = read_study(study, asked, storage)
     host = installed_plugins()
     from automl_opt.store import Store

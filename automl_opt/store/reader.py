@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import Engine, Select, and_, func, select
 
 from automl_opt.core.result import Status
 from automl_opt.store.engine import reading
-from automl_opt.store.models import epoch_metric, metric, study, trial_run
-from automl_opt.store.rows import EpochRow, StudyRow, TrialRow
+from automl_opt.store.models import (
+    environment,
+    epoch_metric,
+    metric,
+    plugin,
+    run_plugin,
+    study,
+    trial_run,
+)
+from automl_opt.store.rows import ComponentRow, EpochRow, StudyRow, TrialRow
 
 
 class Reader:
@@ -95,6 +104,38 @@ class Reader:
         for row in self._rows(query):
             found.setdefault(row["trial_id"], []).append(_epoch_row(row))
         return found
+
+    def environments(self, name: str) -> list[dict[str, Any]]:
+        """What the runs of the study *name* ran on, as it was recorded, the latest last."""
+        query = (
+            select(environment.c.json)
+            .join(trial_run, trial_run.c.env_id == environment.c.id)
+            .join(study, study.c.study_id == trial_run.c.study_id)
+            .where(study.c.name == name)
+            .group_by(environment.c.id, environment.c.json)
+            .order_by(func.max(trial_run.c.run_id))
+        )
+        return [json.loads(row["json"]) for row in self._rows(query)]
+
+    def components(self, name: str) -> list[ComponentRow]:
+        """The components that the study *name* was trained with, by kind and name."""
+        columns = (
+            plugin.c.kind,
+            plugin.c.name,
+            plugin.c.version,
+            plugin.c.distribution,
+            plugin.c.distribution_version,
+        )
+        query = (
+            select(*columns)
+            .distinct()
+            .join(run_plugin, run_plugin.c.plugin_id == plugin.c.id)
+            .join(trial_run, trial_run.c.run_id == run_plugin.c.run_id)
+            .join(study, study.c.study_id == trial_run.c.study_id)
+            .where(study.c.name == name)
+            .order_by(*columns)
+        )
+        return [ComponentRow(**row) for row in self._rows(query)]
 
     def _rows(self, query: Select[Any]) -> list[Any]:
         with reading(self.engine) as connection:

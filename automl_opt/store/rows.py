@@ -133,3 +133,14 @@ class VerdictRun:
     seconds: float
     worker: str
     device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentRow:
+    """A component that a study was trained with, and where it came from."""
+
+    kind: str
+    name: str
+    version: int
+    distribution: str
+    distribution_version: str

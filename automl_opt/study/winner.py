@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 
 from scipy.stats import t
 
-from automl_opt.core.errors import VerdictError, did_you_mean
+from automl_opt.core.errors import StudyChanged, VerdictError, did_you_mean
 from automl_opt.core.recipe import Recipe
 from automl_opt.core.result import Status
 from automl_opt.core.seeds import Seeds
@@ -17,6 +18,7 @@ from automl_opt.store import Store
 from automl_opt.study.ranking import known_arms
 from automl_opt.study.selection import judged, search_score, standing
 
+TRAINED_WITH = ("task", "[training] epochs", "[training] accumulate", "[training] precision")
 RUNS_INSIDE = 0.99
 """The share of further runs that the expected interval is to hold."""
 
@@ -70,12 +72,26 @@ def winner(spec: StudySpec, store: Store, arm: str | None = None) -> Winner:
 
     Raises:
         StoreError: the database holds no such study.
+        StudyChanged: the file no longer says how the recipe was trained.
         VerdictError: there is no such arm, or no recipe of it that ended.
     """
     arms = known_arms(store, spec.name)
+    _refuse_other_training(spec, store)
     if arm is not None and arm not in arms:
         raise VerdictError(f"study {spec.name!r} has no arm {arm!r}; {did_you_mean(arm, arms)}")
     return _confirmed(spec, store, arm) or _searched(spec, store, arm)
+
+
+def _refuse_other_training(spec: StudySpec, store: Store) -> None:
+    stored = json.loads(store.studies(spec.name)[0].spec_json)
+    for key in TRAINED_WITH:
+        now = spec.settings()[key]
+        if now != stored[key]:
+            raise StudyChanged(
+                f"{spec.source}, {key}: is {now!r}, but the study {spec.name!r} in "
+                f"{store.shown_url} was trained with {stored[key]!r}. Set it back, in the file or "
+                "with --set."
+            )
 
 
 def _confirmed(spec: StudySpec, store: Store, arm: str | None) -> Winner | None:

@@ -48,15 +48,18 @@ def arm_sentences(verdict: ArmVerdict) -> list[str]:
 
 def effect(pair: Pair, score: Score) -> str:
     """How far the leader is ahead, with the interval: ``loss lower by 4.1 % [2.0, 6.2]``."""
+    return f"{score.metric} {'higher' if score.maximize else 'lower'} by {amount(pair, score)}"
+
+
+def amount(pair: Pair, score: Score) -> str:
+    """The numbers of :func:`effect` alone."""
     assert pair.mean is not None
     assert pair.low is not None
     assert pair.high is not None
-    word = "higher" if score.maximize else "lower"
+    numbers = (pair.mean, pair.low, pair.high)
     if score.scale == "plain":
-        numbers = (f"{_signed(value):.3g}" for value in (pair.mean, pair.low, pair.high))
-        return "{} {} by {} [{}, {}]".format(score.metric, word, *numbers)
-    percent = (_percent(value, score.maximize) for value in (pair.mean, pair.low, pair.high))
-    return "{} {} by {} % [{}, {}]".format(score.metric, word, *percent)
+        return "{:.3g} [{:.3g}, {:.3g}]".format(*map(_signed, numbers))
+    return "{} % [{}, {}]".format(*(_percent(value, score.maximize) for value in numbers))
 
 
 def margin(score: Score) -> str:

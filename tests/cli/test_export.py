@@ -84,6 +84,7 @@ def test_another_arm_goes_to_standard_output(folder):
     [
         (("--arm", "sdg"), "study 'line' has no arm 'sdg'; did you mean 'sgd'?"),
         (("-o", "no/where/train.py"), "No such file or directory"),
+        (("--set", "training.epochs=3"), "[training] epochs: is 3, but the study 'line' in"),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_a_line(folder, arguments, says):

@@ -199,3 +199,23 @@ def fetched(url: str, server: subprocess.Popen) -> dict:
             assert server.poll() is None, server.stdout
             assert time.monotonic() < give_up_at, "optuna-dashboard does not answer"
             time.sleep(0.2)
+
+
+@pytest.mark.parametrize("kind", ["html", "md", "json"])
+def test_a_page_is_written_in_the_form_that_its_name_asks_for(finished, tmp_path, kind):
+    file = tmp_path / f"report.{kind}"
+
+    done = automl_opt("report", ".", "-o", str(file), folder=finished)
+
+    assert done.code == 0, done.err
+    assert done.out.startswith("No verdict yet")
+    assert done.out.endswith(f"More is in {file}.\n")
+    begins = {"html": "<!doctype html>", "md": "# Which optimizer fits a line?", "json": "{"}
+    assert file.read_text("utf-8").startswith(begins[kind])
+
+
+def test_a_page_of_another_form_is_refused(finished, tmp_path):
+    done = automl_opt("report", ".", "-o", str(tmp_path / "report.pdf"), folder=finished)
+
+    assert done.code == 2
+    assert "must end in .html, .md or .json" in done.err

@@ -99,3 +99,23 @@ def test_all_curves_at_once_are_the_curves_one_by_one(store):
 
     assert found == {10: store.curve(10), 20: store.curve(20)}
     assert {row.split for row in store.curves("digits", split="valid")[10]} == {"valid"}
+
+
+def test_components_are_those_that_any_run_was_trained_with(store):
+    start(store, trial(0))
+    start(store, trial(1))
+
+    found = [(row.kind, row.name, row.distribution) for row in store.components("digits")]
+
+    assert found == [
+        ("optimizer", "acme.sgd", "automl-opt-acme"),
+        ("regularizer", "acme.clip", "automl-opt-acme"),
+    ]
+    assert store.components("other") == []
+
+
+def test_environments_come_once_each_the_latest_last(store):
+    for number, torch in enumerate(["2.6", "2.7", "2.6"]):
+        start(store, trial(number), environment={"torch": torch})
+
+    assert store.environments("digits") == [{"torch": "2.7"}, {"torch": "2.6"}]

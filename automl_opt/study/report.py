@@ -1,0 +1,105 @@
+"""All that can be said of a study on one page: as data, as Markdown, as HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from automl_opt.core.spec import StudySpec
+from automl_opt.plugin.catalog import Catalog
+from automl_opt.store import EpochRow, Store, TrialRow
+from automl_opt.store.rows import ComponentRow
+from automl_opt.study.cost import Costs, costs_of
+from automl_opt.study.ranking import Ranking, ranking_of
+from automl_opt.study.selection import Selection, selection_of
+from automl_opt.study.winner import Winner, winner
+
+BAND = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A study's answer and what it stands on.
+
+    Args:
+        curves: by arm ``(epoch, low, median, high)`` of the study's metric on the validation
+            split: of the trials that reached the epoch, half lie between *low* and *high*.
+        ranges: by arm its search space, as plain data.
+        winner: the recipe to use; ``None`` where no trial is complete.
+        environments: what the trials ran on, the latest last.
+    """
+
+    selection: Selection
+    ranking: Ranking
+    costs: Costs
+    curves: Mapping[str, Sequence[tuple[int, float, float, float]]]
+    ranges: Mapping[str, Sequence[Mapping[str, Any]]]
+    winner: Winner | None
+    components: Sequence[ComponentRow]
+    environments: Sequence[Mapping[str, Any]]
+    source: str
+
+    def data(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        found = self.winner
+        return {
+            **self.selection.data(),
+            "ranking": self.ranking.data(),
+            "costs": asdict(self.costs),
+            "curves": {arm: list(rows) for arm, rows in self.curves.items()},
+            "ranges": dict(self.ranges),
+            "winner": found
+            and {
+                "title": found.title,
+                "recipe": json.loads(found.recipe.to_json()),
+                "expected": found.expected(),
+                "runs": len(found.values),
+            },
+            "components": [asdict(row) for row in self.components],
+            "environments": list(self.environments),
+        }
+
+
+def report_of(spec: StudySpec, store: Store, catalog: Catalog) -> Report:
+    """Gather the report; raises as :func:`selection_of` does."""
+    selection = selection_of(spec, store, catalog)
+    ranking = ranking_of(store, spec.name)
+    trials = store.trials(spec.name)
+    arms = [arm.arm for arm in ranking.arms]
+    complete = any(arm.complete for arm in ranking.arms)
+    return Report(
+        selection=selection,
+        ranking=ranking,
+        costs=costs_of(trials, arms, maximize=ranking.direction == "maximize"),
+        curves=_bands(trials, store.curves(spec.name, split="valid"), arms, ranking.metric),
+        ranges={row.arm: json.loads(row.space_json) for row in store.studies(spec.name)},
+        winner=winner(spec, store) if complete else None,
+        components=store.components(spec.name),
+        environments=store.environments(spec.name),
+        source=spec.source,
+    )
+
+
+def _bands(
+    trials: Sequence[TrialRow],
+    curves: Mapping[int, Sequence[EpochRow]],
+    arms: Sequence[str],
+    metric: str,
+) -> dict[str, list[tuple[int, float, float, float]]]:
+    found: dict[str, list[tuple[int, float, float, float]]] = {}
+    for arm in arms:
+        by_epoch: dict[int, list[float]] = {}
+        for trial in trials:
+            if trial.arm == arm:
+                for row in curves.get(trial.trial_id, ()):
+                    if row.metric == metric and row.value is not None:
+                        by_epoch.setdefault(row.epoch, []).append(row.value)
+        found[arm] = []
+        for epoch, values in sorted(by_epoch.items()):
+            low, median, high = (float(q) for q in np.quantile(values, BAND))
+            found[arm].append((epoch, low, median, high))
+    return found
