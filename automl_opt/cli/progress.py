@@ -78,6 +78,9 @@ class Lines(Progress):
     def stopping(self, reason: str) -> None:
         click.echo(f"stopping: {reason}", err=True)
 
+    def noted(self, text: str) -> None:
+        click.echo(text, err=True)
+
 
 @dataclass
 class _Line:

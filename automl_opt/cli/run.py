@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--time", "time_limit", metavar="TIME", help="Training time in all: 90s, 10m, 1h30m.")
 @click.option("--seed", type=int, metavar="N", help="Seed of everything random.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--together", metavar="K", help="Trials in training at a time, or auto.")
 @storage_option
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the study file."
@@ -42,6 +43,7 @@ def run(
     time_limit: str | None,
     seed: int | None,
     device: str | None,
+    together: str | None,
     storage: str | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -66,6 +68,8 @@ def run(
         asked.append(f"seed={seed}")
     if device is not None:
         asked.append(f'training.device="{device}"')
+    if together is not None:
+        asked.append(f"training.together={together}")
     spec, url = read_study(study, asked, storage)
 
     host = installed_plugins()

@@ -65,7 +65,8 @@ class StudySpec:
         time_limit_s: seconds of training for the whole study, all runs of it counted.
         direction: ``None``: the metric's own.
         threads: CPU threads; ``None``: one for small models, torch's own number otherwise.
-        checkpoint_every_s: least seconds between two checkpoints of a trial.
+        together: how many trials are in training at a time, or ``"auto"``.
+        checkpoint_every_s: seconds after which a trial's state is saved again.
     """
 
     source: str
@@ -86,6 +87,7 @@ class StudySpec:
     device: str
     precision: str
     threads: int | None
+    together: int | str
     checkpoint_every_s: float
     metric: str
     direction: str | None
@@ -126,6 +128,7 @@ class StudySpec:
             "[training] device": self.device,
             "[training] precision": self.precision,
             "[training] threads": self.threads,
+            **({"[training] together": self.together} if self.together != 1 else {}),
             "[training] checkpoint_every": self.checkpoint_every_s,
             "[objective] metric": self.metric,
             "[objective] direction": self.direction,
@@ -198,6 +201,7 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         device=training.text("device", default="auto", pattern=r"auto|cpu|mps|cuda(:\d+)?"),
         precision=training.one_of("precision", ("float32", "bf16", "float64"), default="float32"),
         threads=training.integer("threads", default=None, low=1),
+        together=training.integer_or("auto", "together", default=1, low=1),
         checkpoint_every_s=training.duration("checkpoint_every", default=30.0, may_be_zero=True),
         metric=objective.text("metric", default="loss"),
         direction=objective.one_of("direction", ("minimize", "maximize"), default=None),
@@ -298,6 +302,14 @@ class _Table:
         if not 0 < value < math.inf:
             self.fail(key, f"must be above 0, not {value!r}")
         return float(value)
+
+    def integer_or(self, word: str, key: str, default: Any, low: int) -> Any:
+        value = self._get(key, default)
+        if value in (default, word) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            self.fail(key, f"must be a whole number of at least {low} or {word!r}, not {value!r}")
+        return self.integer(key, default, low)
 
     def duration(self, key: str, default: Any, may_be_zero: bool = False) -> Any:
         value = self._get(key, default)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +44,7 @@ class Recorder:
         self._gathered: list[Point] = []
         self._flushed_at = time.monotonic()
         self._metric_ids: dict[str, int] = {}
+        self._pending: list[_Change] | None = None  # inside at_once
 
     def save_study(
         self,
@@ -164,13 +166,25 @@ class Recorder:
         if overdue or len(self._gathered) >= FLUSH_ROWS:
             self.flush()
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, checkpoints and ends are gathered, and in the end written in one transaction."""
+        assert self._pending is None, "at_once inside at_once"
+        self._pending = []
+        try:
+            yield
+            changes, self._pending = self._pending, None
+            self._write(changes)
+        finally:
+            self._pending = None
+
     def checkpoint(self, trial: Trial, uri: str) -> None:
         """*uri* holds *trial* as it was after the last reported epoch.
 
         Written together with the epochs: who finds a checkpoint finds every epoch before it.
         """
         run = self._held(trial)
-        self._write(run, {"checkpoint_uri": uri, "epochs": run.epoch})
+        self._change(_Change(run, {"checkpoint_uri": uri, "epochs": run.epoch}))
 
     def finish(self, result: TrialResult) -> None:
         """How the trial ended, with its test measurements; said twice, it is written once."""
@@ -178,25 +192,31 @@ class Recorder:
         if trial.trial_id in self._ended and self._ended[trial.trial_id] is result.status:
             return
         run = self._held(trial)
-        changes = {
+        values = {
             "reason": result.reason,
             "value": _number(result.value),
             "epochs": result.epochs,
             "checkpoint_uri": None,
         }
         test = _points(run, result.epochs, result.test, None)
-        self._write(run, changes, ends=result.status, points=test)
+        self._change(_Change(run, values, ends=result.status, points=test))
 
     def interrupt(self, trial: Trial, uri: str | None) -> None:
         """The trial stops here, to be resumed from *uri*, or from its last checkpoint."""
         run = self._held(trial)
-        changes = {} if uri is None else {"checkpoint_uri": uri, "epochs": run.epoch}
-        self._write(run, changes, ends=Status.INTERRUPTED)
+        values = {} if uri is None else {"checkpoint_uri": uri, "epochs": run.epoch}
+        self._change(_Change(run, values, ends=Status.INTERRUPTED))
 
     def flush(self) -> None:
         """Write what is gathered and renew the lease of every trial held here."""
         if self._live:
             self._write()
+
+    def _change(self, change: _Change) -> None:
+        if self._pending is None:
+            self._write([change])
+        else:
+            self._pending.append(change)
 
     def _held(self, trial: Trial) -> Run:
         run = self._live.get(trial.trial_id)
@@ -209,40 +229,36 @@ class Recorder:
             raise _taken_over([trial])
         raise StoreError(f"{trial} has already ended here: {status}")
 
-    def _write(
-        self,
-        run: Run | None = None,
-        changes: Mapping[str, Any] | None = None,
-        *,
-        ends: Status | None = None,
-        points: Sequence[Point] = (),
-    ) -> None:
-        """One transaction: what is gathered, all leases, and the *changes* to one *run*."""
+    def _write(self, changes: Sequence[_Change] = ()) -> None:
+        """One transaction: what is gathered, all leases, and the *changes* to runs."""
         held = {run.run_id: run for run in self._live.values()}
         now = _now()
+        points = [point for change in changes for point in change.points]
         with writing(self.engine) as connection:
             states = statements.states(connection, held)
             alive = {key for key, state in states.items() if state == Status.RUNNING}
             statements.renew_leases(connection, [held[key] for key in sorted(alive)], now)
             rows = [point for point in (*self._gathered, *points) if point.run_id in alive]
             metric_ids = statements.save_points(connection, rows, self._metric_ids)
-            if run is not None and run.run_id in alive:
-                values = dict(changes or {})
-                if ends is not None:
-                    values |= {"state": ends.value, "ended_at": now, "lease_until": None}
-                if values:
-                    this = trial_run.c.run_id == run.run_id
+            for change in changes:
+                values = dict(change.values)
+                if change.ends is not None:
+                    values |= {"state": change.ends.value, "ended_at": now, "lease_until": None}
+                if values and change.run.run_id in alive:
+                    this = trial_run.c.run_id == change.run.run_id
                     connection.execute(update(trial_run).where(this).values(values))
 
         # committed: only now is anything forgotten
         self._metric_ids = metric_ids
         self._gathered.clear()
         self._flushed_at = time.monotonic()
-        if run is not None and ends is not None:
+        for change in changes:
+            if change.ends is None:
+                continue
             # in its final state already: our own doing, and only the answer was lost
-            repeated = ends.is_final and states.get(run.run_id) == ends
-            if repeated or run.run_id in alive:
-                self._leave(run, ends)
+            repeated = change.ends.is_final and states.get(change.run.run_id) == change.ends
+            if repeated or change.run.run_id in alive:
+                self._leave(change.run, change.ends)
         lost = [each for each in list(self._live.values()) if each.run_id not in alive]
         for each in lost:
             self._leave(each, None)
@@ -252,6 +268,16 @@ class Recorder:
     def _leave(self, run: Run, status: Status | None) -> None:
         del self._live[run.trial.trial_id]
         self._ended[run.trial.trial_id] = status
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What is to be written about a run: columns, how it ends, measurements."""
+
+    run: Run
+    values: Mapping[str, Any]
+    ends: Status | None = None
+    points: Sequence[Point] = ()
 
 
 def _now() -> datetime:

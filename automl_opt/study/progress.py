@@ -23,3 +23,6 @@ class Progress:
 
     def stopping(self, reason: str) -> None:
         """The run will end after this epoch, its budget unspent."""
+
+    def noted(self, text: str) -> None:
+        """Something about how the trials are trained, said once."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from automl_opt.core.errors import AutomlOptError, StoreError, StudyChanged, TaskError
-from automl_opt.core.result import Status, Trial, TrialResult
+from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.catalog import Catalog
 from automl_opt.plugin.host import Host
@@ -27,6 +28,10 @@ from automl_opt.training.engine import Engine, environment, open_engine
 from automl_opt.training.task import Task, load_task
 
 LEASE_S = 600.0
+MOST_SLOTS = 64
+MEMORY = "engine.json"
+"""The file among a study's checkpoints that keeps what its engine has measured."""
+
 MAY_CHANGE = {
     "question",
     "arms",  # what the compared kind names, spelt out
@@ -34,6 +39,7 @@ MAY_CHANGE = {
     "[search] time_limit",
     "[training] device",
     "[training] threads",
+    "[training] together",
     "[training] checkpoint_every",
     "[ranges]",  # looked at arm by arm, as part of the search space
 }
@@ -81,7 +87,14 @@ def run(
     spaces = arms_of(spec, host.catalog, task.ranges(spec), builder)
     refuse_changes(spec, spaces, store, host.catalog)
     with claimed(spec.name, store):
-        engine = open_engine(task, spec, builder, spaces[0].default())
+        engine = open_engine(
+            task,
+            spec,
+            builder,
+            spaces[0].default(),
+            slots=slots(spec, len(spaces)),
+            memory=folder_of(spec.name, store) / MEMORY,
+        )
         with storage_at(store.url) as storage:
             store.tune(storage.engine)
             arms = open_arms(spec, host.catalog, storage, spaces)
@@ -93,6 +106,17 @@ def run(
     if stopped is None:
         host.notify("automl_opt_study_finished", study=spec, verdict=ranking)
     return Outcome(ranking=ranking, stopped=stopped)
+
+
+def slots(spec: StudySpec, arms: int) -> int:
+    """How many trials are in training at a time.
+
+    For ``auto`` as many as leave every arm at least four in five of its trials to learn from. The
+    number is the study's, not the machine's: it decides what a proposal knows.
+    """
+    if isinstance(spec.together, int):
+        return spec.together
+    return min(MOST_SLOTS, arms * max(1, spec.trials // 5))
 
 
 def with_direction(spec: StudySpec, task: Task) -> StudySpec:
@@ -159,6 +183,7 @@ class _Run:
         self._resumable: dict[int, tuple[Path, list[tuple[int, float]]]] = {}  # by trial id
         self._live: dict[int, _Live] = {}
         self._ended: list[Status] = []
+        self._noted: set[str] = set()
         self._seconds = 0.0
 
     def spend(self) -> str | None:
@@ -170,9 +195,9 @@ class _Run:
         while arms.has_budget() or engine.live:
             if reason := self._reason_to_stop():
                 return self._put_down(reason)
-            for trial in arms.ask(engine.free):
-                self._start(trial)
-            for report in engine.advance():
+            self._fill()
+            ended = []
+            for report in sorted(engine.advance(), key=self._order):
                 if report.measurements:
                     self._store.epoch(report)
                 self._live[report.trial.trial_id].epoch = report.epoch
@@ -180,13 +205,17 @@ class _Run:
                 self._seconds += report.seconds
                 stop = arms.should_stop(report)
                 if report.finished:
-                    self._end(engine.retire(report.trial))
+                    ended.append(engine.retire(report.trial))
                 elif stop:
-                    self._end(engine.retire(report.trial, Status.PRUNED))
-                elif self._is_due(report.trial):
-                    self._save(report.trial)
+                    ended.append(engine.retire(report.trial, Status.PRUNED))
+            self._settle(ended)
         self._sweep()
+        (self._folder / MEMORY).unlink(missing_ok=True)
         return None
+
+    def _order(self, report: EpochReport) -> tuple[int, int]:
+        """Whose turn it is to be judged and told: not a matter of slots, which a resume mixes."""
+        return list(self._study_ids).index(report.trial.arm), report.trial.number
 
     def _recover(self) -> None:
         """Tell what an earlier run knew and could not tell; put back what it left unfinished."""
@@ -213,11 +242,22 @@ class _Run:
             if row.metric == self._spec.metric and row.value is not None
         ]
 
-    def _start(self, trial: Trial) -> None:
-        checkpoint, curve = self._resumable.pop(trial.trial_id, (None, []))
-        epoch = self._engine.admit(trial, checkpoint)
-        self._arms.restore(trial, [(e, value) for e, value in curve if e <= epoch])
+    def _fill(self) -> None:
+        """Give the free slots trials; those that an earlier run left come before new proposals."""
+        new = []
+        while self._engine.free and self._arms.has_budget():
+            [trial] = self._arms.ask(1)
+            checkpoint, curve = self._resumable.pop(trial.trial_id, (None, []))
+            epoch = self._engine.admit(trial, checkpoint)
+            self._arms.restore(trial, [(e, value) for e, value in curve if e <= epoch])
+            new.append((trial, epoch, checkpoint))
+        for trial, epoch, checkpoint in new:
+            self._start(trial, epoch, checkpoint)
+
+    def _start(self, trial: Trial, epoch: int, checkpoint: Path | None) -> None:
         catalog = self._host.catalog
+        how = self._engine.how(trial)
+        trained = {"training": how.mode, **({"because": how.because} if how.because else {})}
         self._store.start_run(
             trial,
             study_id=self._study_ids[trial.arm],
@@ -225,17 +265,36 @@ class _Run:
                 (role, catalog.find(role, part.id), part.params)
                 for role, part in trial.recipe.parts()
             ],
-            environment=self._environment,
+            environment={**self._environment, **trained},
             worker=worker(),
             device=self._engine.device,
             from_epoch=epoch,
             lease_s=LEASE_S,
         )
         self._live[trial.trial_id] = _Live(epoch, checkpoint if epoch else None, time.monotonic())
+        if how.because and how.because not in self._noted:
+            self._noted.add(how.because)
+            self._progress.noted(f"{trial} is trained by itself: {how.because}")
         self._progress.trial_started(trial, epoch)
 
-    def _end(self, result: TrialResult) -> None:
-        self._store.finish(result)
+    def _settle(self, ended: Sequence[TrialResult]) -> None:
+        """Keep what a round of epochs came to, all of it or nothing.
+
+        Where trials ended, the others are saved in the same moment: what is proposed next is
+        proposed again, by a run that goes on, from the same knowledge.
+        """
+        live = self._engine.live
+        saved = [] if not ended and not any(map(self._is_due, live)) else self._saved(live)
+        with self._store.at_once() if len(ended) + len(saved) > 1 else nullcontext():
+            for trial, path in saved:
+                self._store.checkpoint(trial, str(path))
+            for result in ended:
+                self._store.finish(result)
+        self._replace(saved)
+        for result in ended:
+            self._tell(result)
+
+    def _tell(self, result: TrialResult) -> None:
         self._arms.tell(result)
         live = self._live.pop(result.trial.trial_id)
         if live.checkpoint:
@@ -261,32 +320,46 @@ class _Run:
     def _put_down(self, reason: str) -> str:
         """Keep what is in training so that the next run goes on from here."""
         self._progress.stopping(reason)
-        for trial in self._engine.live:
-            self._save(trial)
-            self._store.interrupt(trial, None)
+        live = self._engine.live
+        saved = self._saved(live)
+        with self._store.at_once():
+            for trial, path in saved:
+                self._store.checkpoint(trial, str(path))
+            for trial in live:
+                self._store.interrupt(trial, None)
+        self._replace(saved)
         return reason
 
     def _is_due(self, trial: Trial) -> bool:
         passed = time.monotonic() - self._live[trial.trial_id].saved_at
         return passed >= self._spec.checkpoint_every_s
 
-    def _save(self, trial: Trial) -> None:
-        """Each checkpoint is a file of its own, deleted when the next one is in the database.
+    def _saved(self, trials: Sequence[Trial]) -> list[tuple[Trial, Path]]:
+        """Write the checkpoints of *trials* that are older than their last epoch.
 
-        So that the file which the database names is always the state after the epoch it names.
+        Each is a file of its own, deleted when the next one is in the database: so the file which
+        the database names is always the state after the epoch it names.
         """
-        live = self._live[trial.trial_id]
-        path = self._folder / f"{trial.arm}-{trial.number}-{live.epoch}.pt"
-        if path == live.checkpoint:
-            return
-        try:
-            self._engine.save(trial, path)
-        except (OSError, RuntimeError) as error:  # what torch.save raises on a full disk
-            raise StoreError(f"the checkpoint {path} cannot be written: {error}") from error
-        self._store.checkpoint(trial, str(path))
-        if live.checkpoint:
-            live.checkpoint.unlink(missing_ok=True)
-        live.checkpoint, live.saved_at = path, time.monotonic()
+        saved = []
+        for trial in trials:
+            live = self._live[trial.trial_id]
+            path = self._folder / f"{trial.arm}-{trial.number}-{live.epoch}.pt"
+            if path == live.checkpoint:
+                continue
+            try:
+                self._engine.save(trial, path)
+            except (OSError, RuntimeError) as error:  # what torch.save raises on a full disk
+                raise StoreError(f"the checkpoint {path} cannot be written: {error}") from error
+            saved.append((trial, path))
+        return saved
+
+    def _replace(self, saved: Sequence[tuple[Trial, Path]]) -> None:
+        """Delete the checkpoints that those in the database have replaced."""
+        for trial, path in saved:
+            live = self._live[trial.trial_id]
+            if live.checkpoint:
+                live.checkpoint.unlink(missing_ok=True)
+            live.checkpoint, live.saved_at = path, time.monotonic()
 
     def _sweep(self) -> None:
         """Delete the checkpoints that the database does not name: a kill may leave some."""

@@ -16,6 +16,8 @@ from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.check import check
+from automl_opt.training.fused.choose import Chooser
+from automl_opt.training.fused.engine import FusedEngine
 from automl_opt.training.live import Setup
 from automl_opt.training.plain import How, PlainEngine
 from automl_opt.training.task import Task
@@ -63,12 +65,22 @@ class Engine(Protocol):
         """
 
 
-def open_engine(task: Task, spec: StudySpec, builder: TorchBuilder, probe: Recipe) -> Engine:
+def open_engine(
+    task: Task,
+    spec: StudySpec,
+    builder: TorchBuilder,
+    probe: Recipe,
+    *,
+    slots: int = 1,
+    memory: Path | None = None,
+) -> Engine:
     """The engine for a study.
 
     Args:
         spec: with its direction settled.
         probe: a recipe to try the task with: model, loss and metrics are run once.
+        slots: how many trials it is to take at a time; several may be trained as one model.
+        memory: a file that keeps what the engine measures, for a run that goes on with the study.
 
     Raises:
         SpecError: the device is not there; model, output, loss and metrics do not fit; or a
@@ -94,7 +106,9 @@ def open_engine(task: Task, spec: StudySpec, builder: TorchBuilder, probe: Recip
         threads = 1
     if threads is not None:
         torch.set_num_threads(threads)
-    return PlainEngine(task, setup, builder)
+    if slots == 1:
+        return PlainEngine(task, setup, builder)
+    return FusedEngine(task, setup, builder, slots, Chooser(memory))
 
 
 def find_device(spec: StudySpec) -> torch.device:

@@ -81,8 +81,8 @@ class FusedEngine(PlainEngine):
             return found
         smallest = self._chooser.smallest(able[0], partial(twin_of, able[0]))
         if len(able) + company < smallest:
-            enough = "never" if smallest >= NEVER else f"from {smallest} trials on"
-            how = How("plain", f"a stack of this model and batch size pays {enough}")
+            when = "never pays" if smallest >= NEVER else f"pays from {smallest} trials on"
+            how = How("plain", f"a stack of this model and batch size {when}")
             return found | {id(live): how for live in able}
         for live in able:
             spare = self._company.spare(live, partial(twin_of, live))
