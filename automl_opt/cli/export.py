@@ -45,10 +45,11 @@ def export(
     host = installed_plugins()
     from automl_opt.store import Store
     from automl_opt.study.export import script
-    from automl_opt.study.winner import winner
+    from automl_opt.study.winner import refuse_other_training, winner
 
     with Store.open(url, must_exist=True) as store:
         found = winner(spec, store, arm)
+        refuse_other_training(spec, store)
     text = script(found, spec, host.catalog)
     if output == "-":
         click.echo(text, nl=False)

@@ -144,26 +144,25 @@ def _leave_if(stopped: str | None) -> None:
 
 def _echo_finalists(verdict: Verdict, runs: Sequence[VerdictRun]) -> None:
     """The finalists, the leader first, each with its mean and its distance from the leader."""
-    from automl_opt.study.wording import effect, margin
+    from automl_opt.study.wording import amount, margin
 
     pairs = {pair.other: pair for pair in verdict.pairs}
-    order = [verdict.leader] if verdict.leader else []
-    order += [name for name in verdict.recipes if name != verdict.leader]
     rows = []
-    for name in order:
+    for name in sorted(verdict.recipes, key=lambda name: name != verdict.leader):
         own = [run for run in runs if run.stage == "confirm" and run.recipe == name]
         values = [run.value for run in own if run.value is not None]
-        pair = pairs.get(name)
-        behind = "" if pair is None else f"won {pair.losses} of {pair.seeds}"
-        if pair is not None and pair.mean is not None:
-            behind = f"{effect(pair, verdict.score)}, {behind}"
         mean = sum(values) / len(values) if values else None
-        failed = len(own) - len(values)
-        rows.append([name, str(len(own)), number(mean), str(failed or ""), behind])
-    metric = verdict.score.metric
-    heads = ["recipe", "seeds", f"test {metric}", "failed", "the first one beside it"]
-    echo_table(heads, rows, right=f"seeds failed test {metric}")
-    click.echo(f"A difference within {margin(verdict.score)} counts as none.")
+        pair = pairs.get(name)
+        behind = amount(pair, verdict.score) if pair is not None and pair.mean is not None else ""
+        won = f"{pair.losses} of {pair.seeds}" if pair is not None else ""
+        failed = str(len(own) - len(values) or "")
+        rows.append([name, str(len(own)), failed, number(mean), behind, won])
+    heads = ["recipe", "seeds", "failed", "mean", "behind", "won"]
+    echo_table(heads, rows, right="seeds failed mean behind won")
+    click.echo(
+        f"mean: test {verdict.score.metric}; behind, won: beside the first recipe. "
+        f"A difference within {margin(verdict.score)} counts as none."
+    )
 
 
 def _echo_findings(findings: Sequence[Finding]) -> None:

@@ -72,17 +72,16 @@ def winner(spec: StudySpec, store: Store, arm: str | None = None) -> Winner:
 
     Raises:
         StoreError: the database holds no such study.
-        StudyChanged: the file no longer says how the recipe was trained.
         VerdictError: there is no such arm, or no recipe of it that ended.
     """
     arms = known_arms(store, spec.name)
-    _refuse_other_training(spec, store)
     if arm is not None and arm not in arms:
         raise VerdictError(f"study {spec.name!r} has no arm {arm!r}; {did_you_mean(arm, arms)}")
     return _confirmed(spec, store, arm) or _searched(spec, store, arm)
 
 
-def _refuse_other_training(spec: StudySpec, store: Store) -> None:
+def refuse_other_training(spec: StudySpec, store: Store) -> None:
+    """Raise :class:`StudyChanged` where the file no longer says how the recipes were trained."""
     stored = json.loads(store.studies(spec.name)[0].spec_json)
     for key in TRAINED_WITH:
         now = spec.settings()[key]

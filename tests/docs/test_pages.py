@@ -21,6 +21,7 @@ DONE = [
     *sorted((ROOT / "docs" / "plugins").glob("*.md")),
     ROOT / "docs" / "howto" / "batches.md",
     ROOT / "docs" / "howto" / "regularizers.md",
+    ROOT / "docs" / "howto" / "verdict.md",
     ROOT / "docs" / "explain" / "plugins.md",
 ]
 TUTORIAL = (ROOT / "docs" / "plugins" / "tutorial.md").read_text("utf-8")
