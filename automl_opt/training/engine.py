@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,11 +13,12 @@ import torch
 
 from automl_opt.core.recipe import Recipe
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
+from automl_opt.core.seeds import Seeds
 from automl_opt.core.spec import StudySpec
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.check import check
 from automl_opt.training.fused.choose import Chooser
-from automl_opt.training.fused.engine import FusedEngine
+from automl_opt.training.fused.engine import Answer, FusedEngine
 from automl_opt.training.live import Setup
 from automl_opt.training.plain import How, PlainEngine
 from automl_opt.training.task import Task
@@ -109,6 +110,23 @@ def open_engine(
     if slots == 1:
         return PlainEngine(task, setup, builder)
     return FusedEngine(task, setup, builder, slots, Chooser(memory))
+
+
+def answers(
+    task: Task, spec: StudySpec, builder: TorchBuilder, recipes: Sequence[Recipe]
+) -> list[Answer]:
+    """What the probe says of *recipes*, of which the first is tried as :func:`open_engine` does.
+
+    Raises:
+        SpecError: as there.
+    """
+    engine = open_engine(task, spec, builder, recipes[0], slots=2)
+    assert isinstance(engine, FusedEngine)
+    seeds = Seeds.of_trial(spec.seed, "probe", 0)
+    return [
+        engine.answer(Trial(arm="probe", number=number, trial_id=-1, recipe=recipe, seeds=seeds))
+        for number, recipe in enumerate(recipes)
+    ]
 
 
 def find_device(spec: StudySpec) -> torch.device:

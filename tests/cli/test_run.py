@@ -193,7 +193,7 @@ def test_a_study_whose_every_trial_fails_ends_with_code_1_and_the_reason(tmp_pat
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "status", "report", "plugins list", "plugins show", "db check", "db upgrade"],
+    ["run", "probe", "status", "report", "plugins list", "plugins show", "db check", "db upgrade"],
 )
 def test_the_help_of_a_command_shows_an_example_of_it(command, tmp_path):
     done = automl_opt(*command.split(), "--help", folder=tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,20 @@ from automl_opt.training.plain import How, PlainEngine, Slot
 from automl_opt.training.task import Task, is_out_of_memory, where
 
 BITS = "the last bits of its numbers would depend on the other trials of the stack"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether trials of a recipe can be stacked.
+
+    Args:
+        refusal: why not.
+        smallest: from how many trials on a stack was faster when it was measured; ``None`` where
+            it never was.
+    """
+
+    refusal: str | None
+    smallest: int | None
 
 
 class FusedEngine(PlainEngine):
@@ -48,6 +63,26 @@ class FusedEngine(PlainEngine):
         self._settle()
         return self._slot_of(trial).how or How("plain")
 
+    def answer(self, trial: Trial) -> Answer:
+        """What the probe and the clock say of *trial*, which is not trained."""
+        self.admit(trial)
+        slot = self._slot_of(trial)
+        self._slots.remove(slot)
+        if slot.live is None:
+            return Answer(slot.reason, None)
+        if (said := self._asked(slot.live)) is not None:
+            return Answer(said, None)
+        if self._company.spare(slot.live, partial(twin_of, slot.live)) is None:
+            return Answer(BITS, None)
+        smallest = self._chooser.smallest(slot.live, partial(twin_of, slot.live))
+        return Answer(None, None if smallest >= NEVER else smallest)
+
+    def _asked(self, live: LiveTrial) -> str | None:
+        """What the probe says."""
+        if self._probe is None:
+            self._probe = Probe(self._task, live.splits, self._setup, self._builder)
+        return self._probe.refusal(live)
+
     def _settle(self) -> None:
         """Decide for the trials that were admitted since the last epoch."""
         new: dict[Hashable, list[Slot]] = {}
@@ -71,10 +106,7 @@ class FusedEngine(PlainEngine):
         Args:
             company: how many of their signature are in a stack already.
         """
-        first = lives[0]
-        if self._probe is None:
-            self._probe = Probe(self._task, first.splits, self._setup, self._builder)
-        refusals = {id(live): self._probe.refusal(live) for live in lives}
+        refusals = {id(live): self._asked(live) for live in lives}
         able = [live for live in lives if refusals[id(live)] is None]
         found = {key: How("plain", said) for key, said in refusals.items() if said is not None}
         if not able:

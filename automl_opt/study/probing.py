@@ -1,0 +1,54 @@
+"""Which of a study's trials can be trained several at once, asked without training any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from automl_opt.core.spec import StudySpec
+from automl_opt.plugin.host import Host
+from automl_opt.search.space import arms_of
+from automl_opt.study.runner import with_direction
+from automl_opt.training.build import TorchBuilder
+from automl_opt.training.engine import answers
+from automl_opt.training.task import Task, load_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What was found about an arm, or about a regularizer in its first arm.
+
+    Args:
+        refusal: why its trials are trained one after the other.
+        smallest: from how many trials on a stack is faster; ``None`` where it never was.
+    """
+
+    name: str
+    refusal: str | None
+    smallest: int | None
+
+
+def probe_study(spec: StudySpec, *, host: Host, task: Task | None = None) -> list[Probed]:
+    """Probe every arm of *spec* at its defaults, and every regularizer in the first arm.
+
+    Raises:
+        SpecError, TaskError, UnknownComponent: the study cannot start.
+    """
+    task = task or load_task(spec)
+    spec = with_direction(spec, task)
+    builder = TorchBuilder(host.catalog)
+    spaces = arms_of(spec, host.catalog, task.ranges(spec), builder)
+    recipes = {space.arm: space.default() for space in spaces}
+    first = next(iter(recipes.values()))
+    names = spec.components["regularizer"]
+    found = (
+        host.catalog.candidates("regularizer")
+        if names == "all"
+        else [host.catalog.whole("regularizer", name) for name in names]
+    )
+    for component in found:
+        recipes[f"with {component.label}"] = replace(first, regularizers=(component.part(),))
+    said = answers(task, spec, builder, list(recipes.values()))
+    return [
+        Probed(name=name, refusal=answer.refusal, smallest=answer.smallest)
+        for name, answer in zip(recipes, said, strict=True)
+    ]
