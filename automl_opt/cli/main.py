@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "automl_opt.cli.report:status",
     "report": "automl_opt.cli.report:report",
     "select": "automl_opt.cli.select:select",
+    "compare": "automl_opt.cli.compare:compare",
     "export": "automl_opt.cli.export:export",
     "replay": "automl_opt.cli.export:replay",
     "plugins": "automl_opt.cli.plugins:plugins",
