@@ -15,6 +15,7 @@ from automl_opt.store import EpochRow, Store, TrialRow
 from automl_opt.store.rows import ComponentRow
 from automl_opt.study.cost import Costs, costs_of
 from automl_opt.study.ranking import Ranking, ranking_of
+from automl_opt.study.secondary import Factor, secondary
 from automl_opt.study.selection import Selection, selection_of
 from automl_opt.study.winner import Winner, winner
 
@@ -29,6 +30,7 @@ class Report:
         curves: by arm ``(epoch, low, median, high)`` of the study's metric on the validation
             split: of the trials that reached the epoch, half lie between *low* and *high*.
         ranges: by arm its search space, as plain data.
+        factors: what every trial chose whatever its arm, and whether that mattered.
         winner: the recipe to use; ``None`` where no trial is complete.
         environments: what the trials ran on, the latest last.
     """
@@ -38,6 +40,7 @@ class Report:
     costs: Costs
     curves: Mapping[str, Sequence[tuple[int, float, float, float]]]
     ranges: Mapping[str, Sequence[Mapping[str, Any]]]
+    factors: Sequence[Factor]
     winner: Winner | None
     components: Sequence[ComponentRow]
     environments: Sequence[Mapping[str, Any]]
@@ -52,6 +55,7 @@ class Report:
             "costs": asdict(self.costs),
             "curves": {arm: list(rows) for arm, rows in self.curves.items()},
             "ranges": dict(self.ranges),
+            "factors": [factor.data() for factor in self.factors],
             "winner": found
             and {
                 "title": found.title,
@@ -70,13 +74,15 @@ def report_of(spec: StudySpec, store: Store, catalog: Catalog) -> Report:
     ranking = ranking_of(store, spec.name)
     trials = store.trials(spec.name)
     arms = [arm.arm for arm in ranking.arms]
+    maximize = ranking.direction == "maximize"
     complete = any(arm.complete for arm in ranking.arms)
     return Report(
         selection=selection,
         ranking=ranking,
-        costs=costs_of(trials, arms, maximize=ranking.direction == "maximize"),
+        costs=costs_of(trials, arms, maximize=maximize),
         curves=_bands(trials, store.curves(spec.name, split="valid"), arms, ranking.metric),
         ranges={row.arm: json.loads(row.space_json) for row in store.studies(spec.name)},
+        factors=secondary(trials, compare=spec.compare, maximize=maximize),
         winner=winner(spec, store) if complete else None,
         components=store.components(spec.name),
         environments=store.environments(spec.name),

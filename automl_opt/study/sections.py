@@ -11,6 +11,7 @@ from automl_opt.study.cost import LED_AT
 from automl_opt.study.page import Block, Bullets, Code, Plot, Section, Table, Text
 from automl_opt.study.plots import Bar, Line, intervals, lines, strips
 from automl_opt.study.report import Report
+from automl_opt.study.secondary import said
 from automl_opt.study.wording import amount, margin
 
 DRAWN = 4
@@ -28,6 +29,7 @@ def sections(report: Report) -> list[Section]:
         Section("What speaks against it", _findings(report)),
         Section("The recipe", _recipe(report)),
         Section("The search", _search(report)),
+        Section("What else the trials say", _factors(report)),
         Section("What it cost", _costs(report)),
         Section("Ranges searched", _ranges(report)),
         Section("Components and environment", _environment(report)),
@@ -189,6 +191,22 @@ def _search(report: Report) -> list[Block]:
             f"Validation {metric} by epoch{_of(len(report.curves))}: the median of an arm's "
             "trials, and the band that holds half of them. Pruned trials leave it where they end.",
         ),
+    ]
+
+
+def _factors(report: Report) -> list[Block]:
+    if not report.factors:
+        return []
+    rows = [
+        [factor.name if i == 0 else "", level.name, str(level.trials), f"{level.place:.2f}"]
+        for factor in report.factors
+        for i, level in enumerate(factor.levels)
+    ]
+    caption = "Mean place among an arm's trials, 1 the top, .5 the middle"
+    heads = ["what", "choice", "trials", "place"]
+    return [
+        *(Text(sentence) for sentence in said(report.factors)),
+        Table(caption, heads, rows, right=heads[2:]),
     ]
 
 

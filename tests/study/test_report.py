@@ -22,6 +22,7 @@ TITLES = [
     "What speaks against it",
     "The recipe",
     "The search",
+    "What else the trials say",
     "What it cost",
     "Ranges searched",
     "Components and environment",
