@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 from automl_opt.core.errors import StoreError
 from automl_opt.core.result import Status
 from automl_opt.store import Store, schema
-from automl_opt.store.models import metadata
+from automl_opt.store.models import VIEWS, metadata
 
 from .examples import save
 
@@ -94,6 +94,7 @@ def test_our_tables_live_beside_optunas_whoever_comes_first(url, optuna_storage,
         assert {name: sql for name, sql in after.items() if "hpo_" not in name} == before
         assert {name for name in after if name.startswith("hpo_")} == {
             *metadata.tables,
+            *VIEWS,
             schema.VERSION_TABLE,
         }
         assert [row.study_id for row in store.studies()] == [study._study_id]

@@ -86,6 +86,37 @@ def test_a_verdict_replaces_what_it_said_before(store, rows):
     assert low == pytest.approx(found.pairs[0].low)
 
 
+def test_the_views_show_the_last_verdict_its_looks_and_runs(store, rows):
+    values = {"a": [1.0, 1.1] * 5, "b": [1.05, 1.15] * 5}
+    found = judge(values, LOSS)
+    for outcome in ("undecided", "better"):
+        row = store.begin_verdict("digits", "recipe", {})
+        store.save_verdict(
+            row,
+            outcome=outcome,
+            leader="a",
+            seeds=10,
+            said=[outcome],
+            data={},
+            looks=found.looks,
+        )
+        store.save_verdict_run(row, run("a", 0), {})
+    store.save_findings("digits", [Finding(kind="edge", arm="a", evidence="seen", advice="do")])
+
+    assert rows("SELECT study, kind, outcome, leader, said FROM hpo_v_verdict") == [
+        ("digits", "recipe", "better", "a", "better")
+    ]
+    assert rows("SELECT study, number, seeds, leader, other FROM hpo_v_look ORDER BY number") == [
+        ("digits", 0, 10, "a", "b"),
+        ("digits", 1, 10, "a", "b"),
+    ]
+    assert rows("SELECT study, number, recipe, seed, value FROM hpo_v_verdict_run") == [
+        ("digits", 0, "a", 0, 0.5),
+        ("digits", 1, "a", 0, 0.5),
+    ]
+    assert rows("SELECT study, kind, arm FROM hpo_v_finding") == [("digits", "edge", "a")]
+
+
 def test_findings_are_those_of_the_last_audit(store):
     def finding(kind: str, arm: str | None = None) -> Finding:
         return Finding(kind=kind, arm=arm, evidence="seen", advice="do")

@@ -8,6 +8,32 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+VIEWS = {
+    "hpo_v_verdict": """
+        SELECT v.name AS study, v.kind, v.outcome, v.leader, v.seeds, v.said, v.updated_at
+        FROM hpo_verdict v
+        WHERE v.number = (
+            SELECT max(w.number) FROM hpo_verdict w WHERE w.name = v.name AND w.kind = v.kind
+        )
+    """,
+    "hpo_v_look": """
+        SELECT v.name AS study, v.kind, v.number, l.seeds, l.leader, l.other, l.alpha, l.mean,
+            l.low, l.high, l.wins, l.losses, l.ties, l.p, l.outcome
+        FROM hpo_look l
+        JOIN hpo_verdict v ON v.id = l.verdict_id
+    """,
+    "hpo_v_verdict_run": """
+        SELECT v.name AS study, v.number, r.stage, r.recipe, r.seed, r.state, r.value, r.epochs,
+            r.seconds, r.ended_at
+        FROM hpo_verdict_run r
+        JOIN hpo_verdict v ON v.id = r.verdict_id
+    """,
+    "hpo_v_finding": """
+        SELECT f.name AS study, f.kind, f.arm, f.evidence, f.advice, f.found_at
+        FROM hpo_finding f
+    """,
+}
+
 
 def upgrade() -> None:
     time = sa.DateTime(timezone=True)
@@ -90,3 +116,5 @@ def upgrade() -> None:
         sa.Column("found_at", time, nullable=False),
     )
     op.create_index("ix_hpo_finding_name", "hpo_finding", ["name"])
+    for name, query in VIEWS.items():
+        op.execute(f"CREATE VIEW {name} AS {query}")
