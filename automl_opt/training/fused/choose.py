@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
+
+import torch
 
 from automl_opt.core.seeds import Seeds
 from automl_opt.training.fused.alike import kinds
@@ -81,33 +83,39 @@ def measured(twin: Callable[[int], LiveTrial]) -> int:
     return max(2, math.ceil(start / gain))
 
 
+def _clock(live: LiveTrial) -> Callable[[], float]:
+    """Time as the process has it, where that is one thread's: others may use the machine, too."""
+    alone = live.setup.device.type == "cpu" and torch.get_num_threads() == 1
+    return time.thread_time if alone else time.perf_counter
+
+
 def _alone(live: LiveTrial) -> float:
-    rng = live.batch_generator()
+    clock, rng = _clock(live), live.batch_generator()
     live.model.train()
     times = []
     with seeded(live.trial.seeds.noise, "try"):
         for _ in range(_epochs(live)):
             batches = live.splits.train.batches(live.batch_size, live.order())
             for x, y in islice(batches, TIMED_STEPS):
-                start = time.perf_counter()
+                start = clock()
                 live.step(x, y, rng)
                 if live.average:
                     live.average.update(0)
-                times.append(time.perf_counter() - start)
+                times.append(clock() - start)
     return min(times)
 
 
 def _stacked(lives: list[LiveTrial]) -> float:
-    stack = Stack(lives)
-    times: list[float] = []
+    stack, clock = Stack(lives), _clock(lives[0])
+    ends: list[float] = []
     for _ in range(_epochs(lives[0])):
-        stack.steps(TIMED_STEPS, times)
-    return min(times)
+        stack.steps(TIMED_STEPS, lambda: ends.append(clock()))
+    return min(after - before for before, after in pairwise(ends))
 
 
 def _epochs(live: LiveTrial) -> int:
     """As many as have the steps: the first ones of all find cold caches."""
-    return math.ceil(TIMED_STEPS / live.steps)
+    return math.ceil((TIMED_STEPS + 1) / live.steps)
 
 
 def twin_of(live: LiveTrial, number: int) -> LiveTrial:

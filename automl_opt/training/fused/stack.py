@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -96,20 +95,17 @@ class Stack:
         n = len(self.lives)
         return torch.stack(losses)[:, :n], sizes, finite[:n]
 
-    def steps(self, n: int, times: list[float] | None = None) -> Tensor:
+    def steps(self, n: int, after: Callable[[], None] = lambda: None) -> Tensor:
         """Only the first *n* steps of an epoch, for a look at them; ``[steps, trials]`` losses.
 
         Args:
-            times: gets the seconds of each step.
+            after: called after each step.
         """
         self.open_epoch()
         losses = []
-        started = time.perf_counter()
         for i, (x, y) in enumerate(islice(self.batches(), n)):
             losses.append(self.step(i, x, y))
-            if times is not None:
-                times.append(time.perf_counter() - started)
-                started = time.perf_counter()
+            after()
         return torch.stack(losses)[:, : len(self.lives)]
 
     def look(self, x: Any, y: Tensor) -> tuple[Tensor, list[Tensor]]:

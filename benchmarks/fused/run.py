@@ -1,0 +1,233 @@
+"""What a stack of K trials costs beside the loop one would write for each of them.
+
+The peer is a loop in plain torch over the same batches: forward, backward, ``torch.optim.Adam``,
+the learning rate set from a cosine table; once as torch comes, once with ``fused=True``. The stack
+trains K trials with other seeds, learning rates and orders. Both do one epoch of 20 steps of 64;
+peer and stack take turns, and the ratio is the median over the turns of trial-steps a second.
+
+    OMP_NUM_THREADS=1 python benchmarks/fused/run.py [--models NAME …] [--k K …] [--turns N]
+    python benchmarks/fused/run.py --device cuda --k 128 512 2048
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from automl_opt import Task
+from automl_opt.core.recipe import Part, Recipe
+from automl_opt.core.result import Trial
+from automl_opt.core.seeds import Seeds
+from automl_opt.plugin.host import load_host
+from automl_opt.training.build import TorchBuilder
+from automl_opt.training.data import make_splits
+from automl_opt.training.fused.stack import Stack
+from automl_opt.training.live import LiveTrial, Setup
+
+BATCH, STEPS = 64, 20
+
+
+def mlp(*widths: int) -> Callable[[], nn.Module]:
+    def model() -> nn.Module:
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        return nn.Sequential(*layers[:-1])
+
+    return model
+
+
+def cnn(norms: bool) -> Callable[[], nn.Module]:
+    def block(before: int, after: int) -> list[nn.Module]:
+        conv = nn.Conv2d(before, after, 3, padding=1, bias=not norms)
+        return [conv, *([nn.BatchNorm2d(after)] if norms else []), nn.ReLU(), nn.MaxPool2d(2)]
+
+    def model() -> nn.Module:
+        return nn.Sequential(
+            nn.Unflatten(1, (1, 8, 8)),
+            *block(1, 8),
+            *block(8, 16),
+            nn.Flatten(),
+            nn.Linear(64, 64),
+            nn.ReLU(),
+            nn.Linear(64, 10),
+        )
+
+    return model
+
+
+class Transformer(nn.Module):
+    """A decoder of two blocks over 16 tokens of 32; with *rank*, only low-rank adapters learn."""
+
+    def __init__(self, rank: int = 0) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(64, 32)
+        self.place = nn.Parameter(0.02 * torch.randn(16, 32))
+        block = nn.TransformerEncoderLayer(32, 4, 128, 0.0, batch_first=True, bias=False)
+        self.blocks = nn.TransformerEncoder(block, 2, enable_nested_tensor=False)
+        self.out = nn.Linear(32, 10)
+        if rank:
+            self.requires_grad_(False)
+            for layer in self.blocks.layers:
+                layer.linear1 = Adapted(layer.linear1, rank)
+                layer.linear2 = Adapted(layer.linear2, rank)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.out(self.blocks(self.embedding(tokens) + self.place).mean(1))
+
+
+class Adapted(nn.Module):
+    """A frozen linear layer plus a product of two thin matrices."""
+
+    def __init__(self, base: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.base = base
+        self.down = nn.Parameter(0.02 * torch.randn(rank, base.in_features))
+        self.up = nn.Parameter(torch.zeros(base.out_features, rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + x @ self.down.T @ self.up.T
+
+
+def vectors(n: int, source: torch.Generator) -> Tensor:
+    return torch.randn(n, 64, generator=source)
+
+
+def tokens(n: int, source: torch.Generator) -> Tensor:
+    return torch.randint(64, (n, 16), generator=source)
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[int, torch.Generator], Tensor]]] = {
+    "MLP 64-32-10": (mlp(64, 32, 10), vectors),
+    "MLP 64-64-64-10": (mlp(64, 64, 64, 10), vectors),
+    "MLP 64-128-10": (mlp(64, 128, 10), vectors),
+    "MLP 64-128-128-10": (mlp(64, 128, 128, 10), vectors),
+    "MLP 64-256-256-10": (mlp(64, 256, 256, 10), vectors),
+    "MLP 64-1024-1024-10": (mlp(64, 1024, 1024, 10), vectors),
+    "CNN": (cnn(norms=False), vectors),
+    "CNN with batch norm": (cnn(norms=True), vectors),
+    "transformer": (Transformer, tokens),
+    "LoRA r=4 on it": (lambda: Transformer(rank=4), tokens),
+}
+
+
+def by_hand(
+    model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, steps: int
+) -> None:
+    model.train()
+    order = torch.randperm(len(x), device=x.device)
+    for i, chosen in enumerate(order.split(BATCH)):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * (1 + math.cos(math.pi * i / steps)) / 2
+        loss = functional.cross_entropy(model(x[chosen]), y[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """On a CPU the time that the process had: others may use the machine."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = clock()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return clock() - start
+
+
+def trial(number: int) -> Trial:
+    params = {"lr": 1e-3 * 1.01**number, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    recipe = Recipe(
+        optimizer=Part("builtin.adam", params, 1),
+        scheduler=Part("builtin.cosine", CATALOG.find("scheduler", "cosine").part().params, 1),
+        regularizers=(),
+        initializer=CATALOG.find("initializer", "default").part(),
+        batch_size=BATCH,
+        model={},
+    )
+    seeds = replace(Seeds.of_trial(0, "bench", number), split=0)
+    return Trial(arm="bench", number=number, trial_id=number, recipe=recipe, seeds=seeds)
+
+
+def measure(name: str, ks: list[int], turns: int, device: torch.device) -> None:
+    make, inputs = MODELS[name]
+    source = torch.Generator().manual_seed(0)
+    n = BATCH * STEPS
+    x, y = inputs(n, source), torch.randint(10, (n,), generator=source)
+    task = Task(model=make, train=(x, y), valid=(x[:BATCH], y[:BATCH]))
+    setup = Setup(
+        epochs=10_000,
+        device=device,
+        dtype=torch.float32,
+        autocast=None,
+        metric="loss",
+        maximize=False,
+    )
+    splits = make_splits(task, 0, device, torch.float32)
+    x, y = x.to(device), y.to(device)
+    peers = []
+    for fused in (None, True):
+        model = make().to(device)
+        learned = [p for p in model.parameters() if p.requires_grad]
+        peers.append((model, torch.optim.Adam(learned, fused=fused)))
+    size = sum(p.numel() for p in learned)
+    builder = TorchBuilder(CATALOG)
+    for model, optimizer in peers:
+        by_hand(model, optimizer, x, y, STEPS)
+    for k in ks:
+        stack = Stack([LiveTrial(trial(i), task, splits, setup, builder) for i in range(k)])
+        stack.train_epoch()
+        default, with_fused, stacked = [], [], []
+        for _ in range(turns):
+            for (model, optimizer), times in zip(peers, (default, with_fused), strict=True):
+                for _ in range(3):
+                    times.append(
+                        seconds(lambda m=model, o=optimizer: by_hand(m, o, x, y, STEPS), device)
+                    )
+            stacked.append(seconds(stack.train_epoch, device))
+        each = statistics.median(stacked) / STEPS
+        alone, fast = statistics.median(default) / STEPS, statistics.median(with_fused) / STEPS
+        memory = ""
+        if device.type == "cuda":
+            memory = f" {torch.cuda.max_memory_allocated() / k / 2**20:.2f} |"
+        times = " | ".join(f"{t * 1e6:.0f}" for t in (alone, fast, each / k))
+        ratios = f"{alone * k / each:.2f} | {fast * k / each:.2f}"
+        print(f"| {name} | {size} | {k} | {times} | {ratios} |{memory}", flush=True)
+
+
+CATALOG = load_host(allow=()).catalog
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--k", nargs="+", type=int, default=[1, 8, 32, 128])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    asked = parser.parse_args()
+    device = torch.device(asked.device)
+    torch.set_num_threads(1)
+    print(f"{datetime.now(UTC):%Y-%m-%d}, torch {torch.__version__}, {device}\n")
+    columns = ["model", "learned", "K", "Adam", "Adam fused", "stack", "×", "× fused"]
+    if device.type == "cuda":
+        columns.append("MiB a trial")
+    print(f"| {' | '.join(columns)} |")
+    print(f"|{' --- |' * len(columns)}")
+    for name in asked.models:
+        measure(name, asked.k, asked.turns, device)
+
+
+if __name__ == "__main__":
+    main()
