@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 @click.command()
 @study_argument
 @click.option(
-    "-o", "--output", metavar="FILE", help="A page with all there is: FILE.html, .md or .json."
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="A page with all there is: FILE.html, .md, .json or .pdf.",
 )
 @storage_option
 @json_option
@@ -66,9 +69,9 @@ def report(study: str, output: str | None, storage: str | None, as_json: bool) -
 
 def _write_page(spec: StudySpec, url: str, output: str) -> None:
     kind = Path(output).suffix
-    if kind not in (".html", ".md", ".json"):
+    if kind not in (".html", ".md", ".json", ".pdf"):
         raise click.BadParameter(
-            f"{output!r} must end in .html, .md or .json", param_hint="'-o' / '--output'"
+            f"{output!r} must end in .html, .md, .json or .pdf", param_hint="'-o' / '--output'"
         )
     from automl_opt.store import Store
     from automl_opt.study.page import html, markdown
@@ -78,10 +81,15 @@ def _write_page(spec: StudySpec, url: str, output: str) -> None:
     with Store.open(url, must_exist=True) as store:
         found = report_of(spec, store, installed_plugins().catalog)
     if kind == ".json":
-        text = json.dumps(found.data(), indent=2)
+        Path(output).write_text(json.dumps(found.data(), indent=2), encoding="utf-8")
+    elif kind == ".md":
+        Path(output).write_text(markdown(title_of(found), sections(found)), encoding="utf-8")
+    elif kind == ".html":
+        Path(output).write_text(html(title_of(found), sections(found)), encoding="utf-8")
     else:
-        text = (html if kind == ".html" else markdown)(title_of(found), sections(found))
-    Path(output).write_text(text, encoding="utf-8")
+        from automl_opt.cli.printing import print_pdf
+
+        print_pdf(html(title_of(found), sections(found)), Path(output))
     click.echo(f"{found.selection.said[0]}\nMore is in {output}.")
 
 

@@ -215,7 +215,30 @@ def test_a_page_is_written_in_the_form_that_its_name_asks_for(finished, tmp_path
 
 
 def test_a_page_of_another_form_is_refused(finished, tmp_path):
-    done = automl_opt("report", ".", "-o", str(tmp_path / "report.pdf"), folder=finished)
+    done = automl_opt("report", ".", "-o", str(tmp_path / "report.doc"), folder=finished)
 
     assert done.code == 2
-    assert "must end in .html, .md or .json" in done.err
+    assert "must end in .html, .md, .json or .pdf" in done.err
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium on the path")
+def test_a_pdf_is_printed_by_the_browser_that_is_there(finished, tmp_path):
+    file = tmp_path / "report.pdf"
+
+    done = automl_opt("report", ".", "-o", str(file), folder=finished)
+
+    assert done.code == 0, done.err
+    assert file.read_bytes().startswith(b"%PDF-")
+
+
+def test_without_a_browser_there_is_no_pdf_and_the_way_out_is_named(finished, tmp_path):
+    alone = {**QUIET, "PATH": str(tmp_path)}
+
+    done = automl_opt(
+        "report", ".", "-o", str(tmp_path / "r.pdf"), folder=finished, environment=alone
+    )
+
+    assert done.code == 2
+    assert "none of chromium," in done.err
+    assert "write FILE.html and print that" in done.err
+    assert not (tmp_path / "r.pdf").exists()
