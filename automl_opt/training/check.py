@@ -82,10 +82,13 @@ def _candidates(
 
 
 def _refuse_shared_weights(task: Task, spec: StudySpec, live: LiveTrial, probe: Recipe) -> None:
-    """A trial that goes on with another's weights depends on more than its recipe and seed."""
+    """A trial that goes on with another's weights depends on more than its recipe and seed.
+
+    Frozen weights may be shared: adapters of many trials around one large model.
+    """
     with seeded(live.trial.seeds.initialisation, "again"):
         again = task.model(**probe.model)
-    if {id(p) for p in live.model.parameters()} & {id(p) for p in again.parameters()}:
+    if {id(p) for p in live.step.parameters} & {id(p) for p in again.parameters()}:
         raise spec.error(
             "task",
             f"{spec.task}: model(…) returned weights that it had returned before; every trial "

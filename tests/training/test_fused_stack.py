@@ -199,6 +199,34 @@ def test_frozen_weights_stay_what_they_are_in_every_slot():
     assert furthest(task(model=half_frozen), trials, 20) <= TOLERANCE
 
 
+class Adapted(nn.Module):
+    """A frozen layer, the same object in every model, and a low-rank product that learns."""
+
+    base = nn.Linear(4, 6, dtype=torch.float64).requires_grad_(False)
+
+    def __init__(self):
+        super().__init__()
+        self.base = Adapted.base
+        self.down = nn.Parameter(torch.randn(2, 4))
+        self.up = nn.Parameter(torch.zeros(6, 2))
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.out((self.base(x) + x @ self.down.T @ self.up.T).relu())
+
+
+def test_adapters_of_many_trials_share_one_frozen_base():
+    trials = [trial(recipe(optimizer="adamw"), number=n) for n in range(4)]
+    before = Adapted.base.weight.clone()
+    stack = Stack([live(task(model=Adapted), one, setup(dtype=torch.float64)) for one in trials])
+
+    assert {own.model.base.weight.data_ptr() for own in stack.lives} == {
+        Adapted.base.weight.data_ptr()
+    }
+    assert furthest(task(model=Adapted), trials, 20) <= TOLERANCE
+    assert torch.equal(Adapted.base.weight, before)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -52,8 +52,9 @@ class Arena:
         for value, *each in zip(self.values, *own, strict=True):
             torch.stack([param.detach() for param in each], out=value)
         self.kept = {
-            name: torch.stack([_kept(live.model)[name] for live in lives]) for name in _kept(model)
+            name: _stacked([_kept(live.model)[name] for live in lives]) for name in _kept(model)
         }
+        self.buffers = [self.kept[name] for name, _ in model.named_buffers()]
         self._bind()
 
     def parameters_of(self, live: LiveTrial) -> list[nn.Parameter]:
@@ -106,6 +107,15 @@ class Arena:
 
 def _padded(width: int) -> int:
     return -(-width // ALIGNED) * ALIGNED
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """``[rows, …]``; frozen weights that all trials share are there once, whatever their number."""
+    first = tensors[0].detach()
+    frozen = isinstance(tensors[0], nn.Parameter)
+    if frozen and all(tensor.data_ptr() == first.data_ptr() for tensor in tensors):
+        return first.expand(len(tensors), *first.shape)
+    return torch.stack([tensor.detach() for tensor in tensors])
 
 
 def _kept(model: nn.Module) -> dict[str, Tensor]:

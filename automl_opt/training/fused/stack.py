@@ -350,7 +350,7 @@ class Stack:
 
     def snapshot(self) -> Callable[[], None]:
         """What undoes everything that happens to the trials from now on."""
-        tensors = [self._arena.theta, *self._arena.kept.values()]
+        tensors = [self._arena.theta, *self._arena.buffers]
         before = [tensor.clone() for tensor in tensors]
         averages = [copy.deepcopy(live.average.state_dict()) for live in self._averaged]
         undo = [update.snapshot() for update in self._updates]
