@@ -11,6 +11,8 @@ import numpy as np
 
 from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.catalog import Catalog
+from automl_opt.search.arms import storage_at
+from automl_opt.search.importance import Importance, importances
 from automl_opt.store import EpochRow, Store, TrialRow
 from automl_opt.store.rows import ComponentRow
 from automl_opt.study.cost import Costs, costs_of
@@ -31,6 +33,7 @@ class Report:
             split: of the trials that reached the epoch, half lie between *low* and *high*.
         ranges: by arm its search space, as plain data.
         factors: what every trial chose whatever its arm, and whether that mattered.
+        importances: by arm the share of each parameter; none where there are too few trials.
         winner: the recipe to use; ``None`` where no trial is complete.
         environments: what the trials ran on, the latest last.
     """
@@ -41,6 +44,7 @@ class Report:
     curves: Mapping[str, Sequence[tuple[int, float, float, float]]]
     ranges: Mapping[str, Sequence[Mapping[str, Any]]]
     factors: Sequence[Factor]
+    importances: Mapping[str, Sequence[Importance]]
     winner: Winner | None
     components: Sequence[ComponentRow]
     environments: Sequence[Mapping[str, Any]]
@@ -56,6 +60,7 @@ class Report:
             "curves": {arm: list(rows) for arm, rows in self.curves.items()},
             "ranges": dict(self.ranges),
             "factors": [factor.data() for factor in self.factors],
+            "importances": {arm: [asdict(i) for i in row] for arm, row in self.importances.items()},
             "winner": found
             and {
                 "title": found.title,
@@ -83,11 +88,17 @@ def report_of(spec: StudySpec, store: Store, catalog: Catalog) -> Report:
         curves=_bands(trials, store.curves(spec.name, split="valid"), arms, ranking.metric),
         ranges={row.arm: json.loads(row.space_json) for row in store.studies(spec.name)},
         factors=secondary(trials, compare=spec.compare, maximize=maximize),
+        importances=_importances(spec, store, arms),
         winner=winner(spec, store) if complete else None,
         components=store.components(spec.name),
         environments=store.environments(spec.name),
         source=spec.source,
     )
+
+
+def _importances(spec: StudySpec, store: Store, arms: Sequence[str]) -> dict[str, list[Importance]]:
+    with storage_at(store.url) as storage:
+        return {arm: importances(storage, f"{spec.name}/{arm}") for arm in arms}
 
 
 def _bands(

@@ -30,6 +30,7 @@ def sections(report: Report) -> list[Section]:
         Section("The recipe", _recipe(report)),
         Section("The search", _search(report)),
         Section("What else the trials say", _factors(report)),
+        Section("Which parameters decide", _importances(report)),
         Section("What it cost", _costs(report)),
         Section("Ranges searched", _ranges(report)),
         Section("Components and environment", _environment(report)),
@@ -208,6 +209,32 @@ def _factors(report: Report) -> list[Block]:
         *(Text(sentence) for sentence in said(report.factors)),
         Table(caption, heads, rows, right=heads[2:]),
     ]
+
+
+def _importances(report: Report) -> list[Block]:
+    told = [
+        f"{arm}: {', '.join(f'{each.name} ({each.share:.0%})' for each in row if each.told)}."
+        for arm, row in report.importances.items()
+        if any(each.told for each in row)
+    ]
+    untold = [
+        arm for arm, row in report.importances.items() if row and not any(i.told for i in row)
+    ]
+    few = [arm for arm, row in report.importances.items() if not row]
+    blocks: list[Block] = [Bullets(told)] if told else []
+    if untold:
+        text = f"The complete trials of {', '.join(untold)} cannot tell which parameter decides."
+        blocks.append(Text(text))
+    if few:
+        blocks.append(Text(f"Too few complete trials to ask: {', '.join(few)}."))
+    if told:
+        blocks.append(
+            Text(
+                "Shares of what decides whether a trial is among the top ones (PED-ANOVA), where "
+                "they are above what 19 of 20 shuffles of the values give any parameter."
+            )
+        )
+    return blocks
 
 
 def _costs(report: Report) -> list[Block]:

@@ -23,6 +23,7 @@ TITLES = [
     "The recipe",
     "The search",
     "What else the trials say",
+    "Which parameters decide",
     "What it cost",
     "Ranges searched",
     "Components and environment",
@@ -105,6 +106,15 @@ def test_the_recipe_is_the_leaders_with_the_interval_that_export_states(after):
     low, high = after.winner.expected()
     text = markdown(title_of(after), sections(after))
     assert f"{low:.4g} … {high:.4g}" in text
+
+
+def test_which_parameters_decide_is_said_of_every_arm(after):
+    text = markdown(title_of(after), sections(after))
+    section = text.partition("## Which parameters decide")[2].partition("## ")[0]
+
+    assert set(after.importances) == {"sgd", "adamw"}
+    for arm in after.importances:
+        assert arm in section
 
 
 def test_a_report_is_plain_data(before, after):
