@@ -62,6 +62,12 @@ class Attention(nn.MultiheadAttention):
         return super().forward(x, x, x)
 
 
+class Causal(nn.Module):
+    def forward(self, x):
+        p = 0.2 if self.training else 0.0
+        return nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=p, is_causal=True)
+
+
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()
@@ -154,6 +160,7 @@ STACKS = {
     "AdaptiveAvgPool2d": maps(conv, lambda: nn.AdaptiveAvgPool2d(2)),
     "Upsample": maps(conv, lambda: nn.Upsample(scale_factor=2)),
     "MultiheadAttention": lambda: Over(lambda: Attention(8, 2, batch_first=True)),
+    "scaled_dot_product_attention, causal, with dropout": lambda: Over(Causal),
     "TransformerEncoderLayer": lambda: Over(
         lambda: nn.TransformerEncoderLayer(8, 2, 12, 0.0, batch_first=True)
     ),
@@ -171,7 +178,7 @@ REFUSED = {
         flat(lambda: parametrizations.spectral_norm(nn.Linear(8, 8))),
         "no rule",
     ),
-    "dropout within attention": (
+    "dropout within torch's attention": (
         lambda: Over(lambda: Attention(8, 2, dropout=0.2, batch_first=True)),
         "draws random numbers",
     ),

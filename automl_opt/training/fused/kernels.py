@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -35,6 +36,8 @@ RANDOM = frozenset(
 class SlotKernels(TorchFunctionMode):
     """Inside, batch normalisation keeps slots apart, and random functions draw slot by slot.
 
+    Attention is its formula, whose dropout draws slot by slot as well.
+
     Torch batches a normalisation by putting the channels of all slots side by side, and its kernel
     for vectors of features computes what is left over behind the last full register by other
     instructions: which slot that hits depends on their number.
@@ -57,11 +60,47 @@ class SlotKernels(TorchFunctionMode):
     ) -> Any:
         if func is functional.batch_norm:
             return _batch_norm(*args, **(kwargs or {}))
+        if func is functional.scaled_dot_product_attention:
+            return self._attention(*args, **(kwargs or {}))
         if func is functional.dropout and self._streams:
             return self._dropout(*args, **(kwargs or {}))
         if func in RANDOM and self._streams:
             return self._drawn(func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
+
+    def _attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        """Attention by its formula; torch's own looks for rows that a mask hides whole."""
+        if attn_mask is not None or enable_gqa:
+            return functional.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                attn_mask,
+                dropout_p,
+                is_causal,
+                scale=scale,
+                enable_gqa=enable_gqa,
+            )
+        scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+        scores = (query * scale) @ key.transpose(-2, -1)
+        if is_causal:
+            shape = scores.shape[-2:]
+            seen = torch.ones(shape, dtype=torch.bool, device=scores.device).tril()
+            scores = scores.masked_fill(~seen, -math.inf)
+        weights = scores.softmax(-1)
+        if dropout_p > 0:
+            weights = self._dropout(weights, dropout_p)
+        return weights @ value
 
     def _dropout(
         self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
@@ -134,9 +173,14 @@ def batching() -> Iterator[None]:
 
 
 def needed(model: nn.Module) -> bool:
-    """Whether *model* has a normalisation whose channels do not fill registers."""
+    """Whether *model* may call what :class:`SlotKernels` replaces.
+
+    Normalisations whose channels fill registers need no replacement. What modules from elsewhere
+    call cannot be seen; torch's own attention calls past any such mode.
+    """
     return any(
-        isinstance(module, _BatchNorm) and module.num_features % ALIGNED
+        not type(module).__module__.startswith(("torch.", "automl_opt."))
+        or (isinstance(module, _BatchNorm) and module.num_features % ALIGNED)
         for module in model.modules()
     )
 
