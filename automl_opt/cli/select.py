@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 @click.option(
     "--retune", "pairs", type=int, metavar="N", help="Tune the two leading arms N times more."
 )
+@click.option(
+    "--extend", is_flag=True, help="Search again with the ends widened where the best lay at one."
+)
 @click.option("--seeds", type=int, metavar="N", help="Common seeds at most (10, 20, 40, …).")
 @storage_option
 @settings_option
@@ -46,6 +49,7 @@ def select(
     study: str,
     confirm: bool,
     pairs: int | None,
+    extend: bool,
     seeds: int | None,
     storage: str | None,
     settings: tuple[str, ...],
@@ -57,8 +61,9 @@ def select(
     with common fresh seeds until a look decides: a verdict on recipes. With --retune 10 (or 20,
     40; 6 is a quick form) the two leading arms are tuned so many times more, from new seeds: a
     verdict on arms. What that takes is shown first, and the same command goes on where it was
-    stopped. Without them, what was found so far is said again. Under the verdict is what makes the
-    comparison unfair.
+    stopped. With --extend, where a best trial lay at the end of a range, the study runs once more
+    as NAME.extended with that end further out. Without any of these, what was found so far is said
+    again. Under the verdict is what makes the comparison unfair.
 
     \b
     automl-opt select studies/digits
@@ -66,6 +71,8 @@ def select(
     automl-opt select studies/digits --confirm --seeds 80 --json
     automl-opt select studies/digits --retune 6
     """
+    if extend and (confirm or pairs is not None):
+        raise click.UsageError("--extend searches: --confirm and --retune come after it")
     asked = [*settings] if seeds is None else [*settings, f"verdict.seeds={seeds}"]
     spec, url = read_study(study, asked, storage)
     host = installed_plugins()
@@ -73,6 +80,8 @@ def select(
     from automl_opt.study.selection import selection_of
 
     with Store.open(url, must_exist=True) as store:
+        if extend:
+            return _extend(spec, host, store, as_json=as_json)
         if confirm:
             _confirm(spec, host, store, quiet=as_json)
         if pairs is not None:
@@ -130,6 +139,45 @@ def _retune(spec: StudySpec, pairs: int, host: Host, store: Store, *, quiet: boo
     with redirect_stdout(sys.stderr) if quiet else nullcontext():
         done = retune(spec, pairs, host=host, store=store, estimated=estimated, told=told)
     _leave_if(done.stopped)
+
+
+def _extend(spec: StudySpec, host: Host, store: Store, *, as_json: bool) -> int:
+    """Run the study with its edges widened, and rank it."""
+    from automl_opt.cli.progress import open_progress
+    from automl_opt.cli.report import echo_ranking
+    from automl_opt.study.audit import all_edges
+    from automl_opt.study.edges import extended
+    from automl_opt.study.ranking import known_arms
+    from automl_opt.study.selection import search_score
+
+    known_arms(store, spec.name)
+    studies, trials = store.studies(spec.name), store.trials(spec.name)
+    edges = all_edges(studies, trials, host.catalog, search_score(spec, studies[0]))
+    if not edges:
+        click.echo(
+            "No best trial lies at the end of a range: there is nothing to extend.", err=True
+        )
+        return 0
+    wider = extended(spec, edges, host.catalog)
+    for edge in {(e.component, e.param, e.end): e for e in edges}.values():
+        click.echo(
+            f"{edge.entry}: {edge.end} end {edge.low if edge.end == 'low' else edge.high:g}"
+            f" -> {edge.widened():g}",
+            err=True,
+        )
+    with (
+        redirect_stdout(sys.stderr) if as_json else nullcontext(),
+        open_progress(store.trials(wider.name)) as progress,
+    ):
+        from automl_opt.study import runner  # with torch
+
+        outcome = runner.run(wider, host=host, store=store, progress=progress)
+    if as_json:
+        echo_json(outcome.ranking.data())
+    else:
+        echo_ranking(outcome.ranking)
+    _leave_if(outcome.stopped if outcome.stopped != "time limit" else None)
+    return 0
 
 
 def _leave_if(stopped: str | None) -> None:

@@ -14,9 +14,7 @@ from automl_opt.core.result import Status
 from automl_opt.core.verdict import Finding, Score
 from automl_opt.plugin.catalog import Catalog, Component
 from automl_opt.store import StudyRow, TrialRow
-
-EDGE = 0.1
-"""The outer share of a range, on its scale, in which a best value says the range is too narrow."""
+from automl_opt.study.edges import Edge, edges
 
 FEW_TRIALS = 10
 LATE = 0.75
@@ -42,11 +40,7 @@ def audit(
         UnknownComponent: a component that the trials used is not installed any more.
     """
     settings = json.loads(studies[0].spec_json)
-    arms = [
-        _Arm(row, [trial for trial in trials if trial.arm == row.arm], settings, score)
-        for row in studies
-        if row.arm in settings["arms"]
-    ]
+    arms = _arms(studies, trials, score)
     found = [
         *_preliminary(arms),
         *_unequal_spend(arms),
@@ -86,6 +80,29 @@ class _Arm:
         """The best complete trial, the earlier of equals, and its score."""
         return max(self.complete, key=lambda pair: pair[1], default=None)
 
+    def edges(self, catalog: Catalog) -> Iterator[tuple[TrialRow, Edge]]:
+        """The best trial with each number of its recipe that lies near an end of its range."""
+        if self.best is not None:
+            trial, _ = self.best
+            for edge in edges(Recipe.from_json(trial.recipe_json), self.entries, catalog):
+                yield trial, edge
+
+
+def all_edges(
+    studies: Sequence[StudyRow], trials: Sequence[TrialRow], catalog: Catalog, score: Score
+) -> list[Edge]:
+    """Every edge that :func:`audit` finds; its arguments."""
+    return [edge for arm in _arms(studies, trials, score) for _, edge in arm.edges(catalog)]
+
+
+def _arms(studies: Sequence[StudyRow], trials: Sequence[TrialRow], score: Score) -> list[_Arm]:
+    settings = json.loads(studies[0].spec_json)
+    return [
+        _Arm(row, [trial for trial in trials if trial.arm == row.arm], settings, score)
+        for row in studies
+        if row.arm in settings["arms"]
+    ]
+
 
 def _preliminary(arms: Sequence[_Arm]) -> Iterator[Finding]:
     missing = {arm.name: arm.budget - len(arm.ended) for arm in arms if len(arm.ended) < arm.budget}
@@ -124,59 +141,16 @@ def _failures(arm: _Arm) -> Iterator[Finding]:
 
 
 def _edges(arm: _Arm, catalog: Catalog) -> Iterator[Finding]:
-    if arm.best is None:
-        return
-    trial, _ = arm.best
-    for name, value in _values(Recipe.from_json(trial.recipe_json), arm.entries, catalog):
-        entry = arm.entries[name]
-        low, high = entry.get("low"), entry.get("high")
-        if low is None or low == high:
-            continue
-        at = _position(float(value), low, high, log=bool(entry.get("log")))
-        if EDGE < at < 1 - EDGE:
-            continue
-        end = "low" if at <= EDGE else "high"
-        scale = ", log" if entry.get("log") else ""
+    for trial, edge in arm.edges(catalog):
+        scale = ", log" if edge.log else ""
         yield Finding(
             kind="edge",
             arm=arm.name,
-            evidence=f"the best trial (#{trial.number}) has {name} = {value:.3g}, near the {end} "
-            f"end of {low:g} … {high:g}{scale}",
-            advice="better values may lie outside: widen that end under [ranges], in a study of "
+            evidence=f"the best trial (#{trial.number}) has {edge.entry} = {edge.value:.3g}, near "
+            f"the {edge.end} end of {edge.low:g} … {edge.high:g}{scale}",
+            advice="better values may lie outside: --extend searches further out, in a study of "
             "another name",
         )
-
-
-def _position(value: float, low: float, high: float, *, log: bool) -> float:
-    """Where *value* lies in its range, from 0 to 1 on its scale."""
-    if log:
-        value, low, high = math.log(value), math.log(low), math.log(high)
-    return (value - low) / (high - low)
-
-
-def _values(
-    recipe: Recipe, entries: Mapping[str, Any], catalog: Catalog
-) -> Iterator[tuple[str, Any]]:
-    """``(name of the search space's entry, value)`` of every searched number of *recipe*."""
-    parts = [
-        ("optimizer", recipe.optimizer),
-        ("scheduler", recipe.scheduler),
-        *(("regularizer", part) for part in recipe.regularizers),
-        ("initializer", recipe.initializer),
-    ]
-    for kind, part in parts:
-        component = catalog.whole(kind, part.name)
-        for link, own in zip(component.chain, part.chain, strict=True):
-            tail = "" if link.base is None else f".{link.alone.label}"
-            for name, value in own.params.items():
-                for prefix in (kind, f"{kind}.{component.label}"):
-                    entry = f"{prefix}{tail}.{name}"
-                    if entry in entries:
-                        yield entry, value
-    if recipe.batch_size is not None and "batch_size" in entries:
-        yield "batch_size", recipe.batch_size
-    for name, value in recipe.model.items():
-        yield f"model.{name}", value
 
 
 def _special_cases(arms: Sequence[_Arm], kind: str, catalog: Catalog) -> Iterator[Finding]:
@@ -184,7 +158,7 @@ def _special_cases(arms: Sequence[_Arm], kind: str, catalog: Catalog) -> Iterato
     for arm in arms:
         if arm.best is not None and arm.name != "none":
             component = catalog.whole(kind, arm.name)
-            by_id[component.id] = (arm, component)
+            by_id[component.name] = (arm, component)
     for arm, component in by_id.values():
         for special in component.spec.generalises:
             other, _ = by_id.get(catalog.find(kind, special).id, (None, None))

@@ -130,3 +130,40 @@ def write_plain(folder):
     file = folder / "study.toml"
     file.write_text(file.read_text("utf-8") + '\n[verdict]\nscale = "plain"\n', "utf-8")
     return folder
+
+
+def test_extend_searches_once_more_with_the_end_further_out(tmp_path):
+    edge = """
+[ranges.optimizer.sgd]
+lr = { low = 1e-4, high = 1e-2, default = 1e-2 }
+"""
+    study = STUDY.replace('["adamw", "sgd"]', '["sgd"]').replace("trials = 2", "trials = 1")
+    folder = write_study(tmp_path / "study", study + edge)
+    assert automl_opt("run", ".", folder=folder).code == 0
+
+    done = automl_opt("select", ".", "--extend", folder=folder)
+    again = automl_opt("select", ".", "--extend", "--json", folder=folder)
+
+    assert done.code == 0, done.err
+    assert "optimizer.lr: high end 0.01 -> 0.1" in done.err
+    assert "sgd" in done.out
+    assert json.loads(again.out)["study"] == "line.extended"
+    assert json.loads(again.out)["arms"][0]["trials"] == 1
+
+
+def test_where_no_best_trial_lies_at_an_end_nothing_is_extended(tmp_path):
+    study = STUDY.replace('["adamw", "sgd"]', '["sgd"]').replace("trials = 2", "trials = 1")
+    folder = write_study(tmp_path / "study", study)  # one trial: the default, mid-range
+    assert automl_opt("run", ".", folder=folder).code == 0
+
+    done = automl_opt("select", ".", "--extend", folder=folder)
+
+    assert (done.code, done.out) == (0, "")
+    assert "nothing to extend" in done.err
+
+
+def test_extend_stands_alone(folder):
+    done = automl_opt("select", ".", "--extend", "--confirm", folder=folder)
+
+    assert done.code == 2
+    assert "--extend searches: --confirm and --retune come after it" in done.err
