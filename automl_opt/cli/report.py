@@ -145,16 +145,18 @@ def status(study: str, storage: str | None, as_json: bool) -> None:
     """
     spec, url = read_study(study, [], storage)
     from automl_opt.store import Store
-    from automl_opt.study.ranking import known_arms
+    from automl_opt.study.ranking import is_spent, known_arms
 
     with Store.open(url, must_exist=True) as store:
         arms = known_arms(store, spec.name)
-        budget = {row.arm: _budget(row) for row in store.studies(spec.name)}
+        studies = store.studies(spec.name)
+        settings = json.loads(studies[0].spec_json)
+        budget = {row.arm: _budget(row) for row in studies}
         trials = store.trials(spec.name)
     states = {arm: Counter(str(t.status) for t in trials if t.arm == arm) for arm in arms}
     ended = {arm: sum(t.status.is_final for t in trials if t.arm == arm) for arm in arms}
     running = [t for t in trials if t.status == "running"]
-    finished = all(ended[arm] >= budget[arm] for arm in arms)
+    finished = is_spent(settings, ended)
     if as_json:
         echo_json(
             {

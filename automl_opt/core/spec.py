@@ -19,6 +19,7 @@ from automl_opt.core.verdict import SCALES
 
 KINDS = ("optimizer", "scheduler", "regularizer", "initializer")
 DEFAULT_STORAGE = "sqlite:///automl_opt.db"
+ALLOCATIONS = ("equal", "leaders", "elimination")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class StudySpec:
         overrides: ``kind -> component name -> parameter -> override`` (``"model"``: parameter ->
             override), as :func:`automl_opt.core.params.overridden` reads them.
         trials: trials an arm, failed and pruned ones counted.
+        allocation: how trials are shared between arms: ``equal``, ``leaders``, ``elimination``.
         time_limit_s: seconds of training for the whole study, all runs of it counted.
         direction: ``None``: the metric's own.
         threads: CPU threads; ``None``: one for small models, torch's own number otherwise.
@@ -94,6 +96,7 @@ class StudySpec:
     seed: int
     storage: str
     judging: Judging = Judging()
+    allocation: str = "equal"
 
     def error(self, key: str, message: str) -> SpecError:
         """A :class:`SpecError` that names this file and *key*."""
@@ -122,6 +125,7 @@ class StudySpec:
             "[search] strategy": {"name": self.strategy.name, **self.strategy.params},
             "[search] pruner": {"name": self.pruner.name, **self.pruner.params},
             "[search] trials": self.trials,
+            **({"[search] allocation": self.allocation} if self.allocation != "equal" else {}),
             "[search] time_limit": self.time_limit_s,
             "[training] epochs": self.epochs,
             "[training] accumulate": self.accumulate,
@@ -195,6 +199,7 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         strategy=search.choice("strategy", default="auto"),
         pruner=search.choice("pruner", default="none"),
         trials=search.integer("trials", default=20, low=1),
+        allocation=search.one_of("allocation", ALLOCATIONS, default="equal"),
         time_limit_s=search.duration("time_limit", default=None),
         epochs=training.integer("epochs", default=20, low=1),
         accumulate=training.integer("accumulate", default=1, low=1),

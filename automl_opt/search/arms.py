@@ -21,6 +21,7 @@ from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.seeds import Seeds, derive
 from automl_opt.core.spec import Choice, StudySpec
 from automl_opt.plugin.catalog import Catalog, Component
+from automl_opt.search.allocation import History, next_arm
 from automl_opt.search.draft import Draft
 from automl_opt.search.space import RecipeSpace
 
@@ -94,18 +95,30 @@ class Arms:
         ]
 
     def has_budget(self) -> bool:
-        return any(arm.waiting or arm.asked < self._spec.trials for arm in self.arms)
+        return any(arm.waiting for arm in self.arms) or self._next() is not None
+
+    def _next(self) -> Arm | None:
+        """The arm whose turn it is; ``None`` where the budget is spent."""
+        sign = 1.0 if self._spec.direction == "maximize" else -1.0
+        histories = [
+            History(arm.asked, [None if v is None else sign * v for v in values])
+            for arm in self.arms
+            for values in [() if self._spec.allocation == "equal" else arm.draft.values()]
+        ]
+        turn = next_arm(self._spec.allocation, self._spec.trials, histories)
+        return None if turn is None else self.arms[turn]
 
     def ask(self, n: int) -> list[Trial]:
-        """Up to *n* trials: those put back first, then new ones for the arms that have fewest."""
+        """Up to *n* trials: those put back first, then new ones for the arms whose turn it is."""
         asked: list[Trial] = []
-        while len(asked) < n and self.has_budget():
+        while len(asked) < n:
             waiting = next((arm for arm in self.arms if arm.waiting), None)
-            asked.append(
-                waiting.waiting.pop(0)
-                if waiting
-                else self._ask(min(self.arms, key=lambda arm: arm.asked))
-            )
+            if waiting is not None:
+                asked.append(waiting.waiting.pop(0))
+            elif (arm := self._next()) is not None:
+                asked.append(self._ask(arm))
+            else:
+                break
         return asked
 
     def _ask(self, arm: Arm) -> Trial:

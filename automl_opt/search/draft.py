@@ -51,6 +51,13 @@ class Draft:
     def __len__(self) -> int:
         return self._storage.get_n_trials(self._study_id)
 
+    def values(self) -> list[float | None]:
+        """By number, the value of each trial that is complete."""
+        return [
+            trial.value if trial.state == TrialState.COMPLETE else None
+            for trial in self._study.get_trials(deepcopy=False)
+        ]
+
     def running(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 

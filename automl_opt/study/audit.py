@@ -15,6 +15,7 @@ from automl_opt.core.verdict import Finding, Score
 from automl_opt.plugin.catalog import Catalog, Component
 from automl_opt.store import StudyRow, TrialRow
 from automl_opt.study.edges import Edge, edges
+from automl_opt.study.ranking import is_spent
 
 FEW_TRIALS = 10
 LATE = 0.75
@@ -41,8 +42,9 @@ def audit(
     """
     settings = json.loads(studies[0].spec_json)
     arms = _arms(studies, trials, score)
+    ended = {arm.name: len(arm.ended) for arm in arms}
     found = [
-        *_preliminary(arms),
+        *([] if is_spent(settings, ended) else _preliminary(arms)),
         *_unequal_spend(arms),
         *_special_cases(arms, settings["compare"], catalog),
     ]
@@ -105,15 +107,13 @@ def _arms(studies: Sequence[StudyRow], trials: Sequence[TrialRow], score: Score)
 
 
 def _preliminary(arms: Sequence[_Arm]) -> Iterator[Finding]:
-    missing = {arm.name: arm.budget - len(arm.ended) for arm in arms if len(arm.ended) < arm.budget}
-    if missing:
-        left = ", ".join(f"{name} {n}" for name, n in missing.items())
-        yield Finding(
-            kind="preliminary",
-            arm=None,
-            evidence=f"trials to come: {left}",
-            advice="what is said is of the trials so far; 'automl-opt run' goes on with the study",
-        )
+    done, due = sum(len(arm.ended) for arm in arms), sum(arm.budget for arm in arms)
+    yield Finding(
+        kind="preliminary",
+        arm=None,
+        evidence=f"{done} of {due} trials have ended",
+        advice="what is said is of the trials so far; 'automl-opt run' goes on with the study",
+    )
 
 
 def _too_few(arm: _Arm) -> Iterator[Finding]:

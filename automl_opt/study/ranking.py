@@ -6,7 +6,7 @@ import json
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from automl_opt.core.errors import StoreError
@@ -61,16 +61,32 @@ def ranking_of(store: Store, name: str) -> Ranking:
     """The ranking of a study, finished or not; raises :class:`StoreError` where there is none."""
     studies = _studies(store, name)
     settings = json.loads(studies[0].spec_json)
-    return rank(
+    trials = store.trials(name)
+    ranking = rank(
         study=name,
         question=settings["question"],
         metric=settings["[objective] metric"],
         direction=settings["[objective] direction"],
         arms=[row.arm for row in studies],
-        trials=store.trials(name),
+        trials=trials,
         curves=store.curves(name, split="test"),
         budget=dict.fromkeys(settings["arms"], settings["[search] trials"]),
     )
+    ended = Counter(trial.arm for trial in trials if trial.status.is_final)
+    return replace(ranking, finished=is_spent(settings, ended))
+
+
+def is_spent(settings: Mapping[str, Any], ended: Mapping[str, int]) -> bool:
+    """Whether a study has had its trials: every arm its own, or all of them the sum.
+
+    Args:
+        settings: as the database has them.
+        ended: trials that have ended, by arm.
+    """
+    trials, arms = settings["[search] trials"], settings["arms"]
+    if settings.get("[search] allocation", "equal") == "equal":
+        return all(ended.get(arm, 0) >= trials for arm in arms)
+    return sum(ended.get(arm, 0) for arm in arms) >= trials * len(arms)
 
 
 def known_arms(store: Store, name: str) -> list[str]:

@@ -169,6 +169,7 @@ def _tune(
         seed=derive(spec.seed, "retune", row.number, pair),
         components=MappingProxyType({**spec.components, spec.compare: arms}),
         time_limit_s=None,
+        allocation="equal",
     )
     return runner.run(again, host=host, store=store, task=task, progress=progress).stopped
 

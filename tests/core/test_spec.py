@@ -436,3 +436,14 @@ def test_the_verdict_can_be_said_otherwise(tmp_path):
 def test_a_wrong_verdict_setting_is_named(tmp_path, setting, says):
     with pytest.raises(SpecError, match=says):
         load_study(study_file(tmp_path, LEAST), [setting])
+
+
+def test_trials_are_shared_equally_unless_said_otherwise(tmp_path):
+    file = study_file(tmp_path, LEAST)
+
+    assert load_study(file).allocation == "equal"
+    assert "[search] allocation" not in load_study(file).settings()
+    leaders = load_study(file, ['search.allocation="leaders"'])
+    assert leaders.settings()["[search] allocation"] == "leaders"
+    with pytest.raises(SpecError, match=r"\[search\] allocation: 'leader' is not known"):
+        load_study(file, ['search.allocation="leader"'])

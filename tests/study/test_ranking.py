@@ -7,7 +7,7 @@ import pytest
 
 from automl_opt.core.result import Status
 from automl_opt.store import EpochRow, TrialRow
-from automl_opt.study.ranking import rank
+from automl_opt.study.ranking import is_spent, rank
 
 
 def row(arm, number, status, value=None, seconds=1.0):
@@ -110,6 +110,22 @@ def test_equal_arms_keep_their_order_and_equal_trials_give_the_earlier(direction
 )
 def test_a_study_is_finished_when_every_arm_it_has_got_its_trials(budget, finished):
     assert ranked(TRIALS, budget=budget).finished == finished
+
+
+@pytest.mark.parametrize(
+    ("allocation", "ended", "spent"),
+    [
+        ("equal", {"a": 3, "b": 3}, True),
+        ("equal", {"a": 4, "b": 2}, False),
+        ("leaders", {"a": 4, "b": 2}, True),
+        ("elimination", {"a": 3, "b": 2}, False),
+        ("leaders", {"a": 5, "gone": 9}, False),
+    ],
+)
+def test_a_budget_is_spent_arm_by_arm_or_in_all(allocation, ended, spent):
+    settings = {"arms": ["a", "b"], "[search] trials": 3, "[search] allocation": allocation}
+
+    assert is_spent(settings, ended) is spent
 
 
 def test_a_running_or_interrupted_trial_is_not_an_end():

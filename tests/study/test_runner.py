@@ -454,3 +454,24 @@ class TestProcesses:
         process.communicate(timeout=60)
         assert process.returncode == 130
         assert run(study, url, FEW, host=host).stopped is None
+
+
+@pytest.mark.parametrize("allocation", ["leaders", "elimination"])
+def test_arms_that_lead_get_more_and_a_resumed_study_chooses_them_likewise(
+    tmp_path, host, allocation
+):
+    three = 'space.optimizer=["gd", "sgd", "adamw"]'
+    settings = (three, "search.trials=4", f'search.allocation="{allocation}"')
+    whole, parts = f"sqlite:///{tmp_path}/whole.db", f"sqlite:///{tmp_path}/parts.db"
+    study = write_study(tmp_path / "study")
+
+    ranking = run(study, whole, *settings, host=host).ranking
+    run(study, parts, *settings, host=host, progress=At(23, interrupt))
+    again = run(study, parts, *settings, host=host).ranking
+
+    counts = {arm.arm: arm.trials for arm in ranking.arms}
+    assert ranking.finished
+    assert sum(counts.values()) == 12
+    assert len(set(counts.values())) > 1
+    assert counts == {arm.arm: arm.trials for arm in again.arms}
+    assert contents(whole)["ours"].keys() == contents(parts)["ours"].keys()
