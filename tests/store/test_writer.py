@@ -339,3 +339,40 @@ def test_two_processes_that_resume_one_trial_leave_one_holder(store, open_store)
 
     (found,) = store.trials("digits")
     assert (found.attempt, found.status) == (2, Status.COMPLETE)
+
+
+# several at once
+
+
+def test_what_is_done_at_once_is_there_whole(store):
+    first, second = trial(0), trial(1)
+    for each in (first, second):
+        start(store, each)
+        store.epoch(report(each, 1))
+
+    with store.at_once():
+        store.checkpoint(first, "first.pt")
+        store.finish(result(second, 1))
+        before = {row.trial_id: row for row in store.trials("digits")}
+    after = {row.trial_id: row for row in store.trials("digits")}
+
+    assert (before[100].checkpoint_uri, before[101].status) == (None, Status.RUNNING)
+    assert (after[100].checkpoint_uri, after[100].epochs) == ("first.pt", 1)
+    assert after[101].status is Status.COMPLETE
+
+
+def test_what_fails_on_the_way_leaves_nothing_and_may_be_repeated(store):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+
+    def fail():
+        with store.at_once():
+            store.checkpoint(trial(), "c.pt")
+            raise KeyError("on the way")
+
+    with pytest.raises(KeyError, match="on the way"):
+        fail()
+
+    assert store.trials("digits")[0].checkpoint_uri is None
+    store.checkpoint(trial(), "c.pt")
+    assert store.trials("digits")[0].checkpoint_uri == "c.pt"

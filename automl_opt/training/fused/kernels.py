@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from automl_opt.training.data import Source, TensorSource
 from automl_opt.training.fused.arena import ALIGNED
 from automl_opt.training.fused.noise import Stream
 
@@ -183,6 +184,29 @@ def needed(model: nn.Module) -> bool:
         or (isinstance(module, _BatchNorm) and module.num_features % ALIGNED)
         for module in model.modules()
     )
+
+
+def loss_of(function: Callable[[Any, Any], Tensor], *sources: Source) -> Callable[..., Tensor]:
+    """*function*; for the cross-entropy of class numbers one that batches in half the time.
+
+    Args:
+        sources: where the targets come from: torch leaves negative ones out of the mean.
+    """
+    if function is not functional.cross_entropy:
+        return function
+    for source in sources:
+        if not isinstance(source, TensorSource) or source.y.is_floating_point():
+            return function
+        if bool((source.y < 0).any()):
+            return function
+    return _cross_entropy
+
+
+def _cross_entropy(outputs: Tensor, y: Tensor) -> Tensor:
+    """``torch.nn.functional.cross_entropy`` of ``[batch, classes, …]`` and class numbers."""
+    if y.ndim != outputs.ndim - 1:
+        return functional.cross_entropy(outputs, y)  # which says what is wrong
+    return -outputs.log_softmax(1).gather(1, y.unsqueeze(1)).mean()
 
 
 def _batch_norm(

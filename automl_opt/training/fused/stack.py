@@ -56,6 +56,8 @@ class Stack:
         self._create_graph = [row for row, live in enumerate(rows) if live.step.create_graph]
         self._leaves = [value.detach().requires_grad_() for value in self._arena.values]
         self._template, self._dropouts = _template(rows)
+        splits = self._first.splits
+        self._loss_of = kernels.loss_of(self._first.task.loss_function, splits.train, splits.valid)
         self._in_slots = kernels.needed(self._template)
         self._loss_stages = self._stages("loss")
         self._grad_stages = self._stages("grads")
@@ -223,7 +225,7 @@ class Stack:
     def _forward(self, values: Sequence[Tensor], x: Any, y: Tensor) -> tuple[Any, Tensor]:
         """Outputs and losses of all slots on ``[slots, batch, …]``."""
         template, names = self._template, self._arena.names
-        loss_of = self._first.task.loss_function
+        loss_of = self._loss_of
 
         def one(values: Sequence[Tensor], kept: dict[str, Tensor], x: Any, y: Tensor) -> Any:
             tensors = {**dict(zip(names, values, strict=True)), **kept}
