@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import pytest
@@ -39,6 +40,10 @@ def imported(*arguments: str, folder) -> set[str]:
         ("run", "--help"),
         ("status", "--help"),
         ("report", "--help"),
+        ("select", "--help"),
+        ("compare", "--help"),
+        ("export", "--help"),
+        ("replay", "--help"),
         ("db", "--help"),
         ("plugins", "list"),
         ("plugins", "list", "--json"),
@@ -83,3 +88,15 @@ def test_what_only_reads_a_database_imports_neither_torch_nor_optuna(arguments, 
 
     assert "sqlalchemy" in modules
     assert modules & {"optuna", "alembic", *TORCH} == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("select", "."), ("export", ".", "-o", "-"), ("report", ".", "-o", "r.md")]
+)
+def test_what_judges_and_writes_trains_nothing_and_imports_no_torch(arguments, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+
+    modules = imported(*arguments, folder=folder)
+
+    assert "scipy" in modules
+    assert "torch" not in modules

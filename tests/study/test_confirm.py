@@ -14,6 +14,7 @@ from automl_opt.core.verdict import Outcome
 from automl_opt.plugin.host import Host
 from automl_opt.store import Store
 from automl_opt.study.confirm import confirm, held_out
+from automl_opt.study.progress import Progress
 from automl_opt.study.selection import judged, selection_of, standing
 from automl_opt.training.task import load_task
 
@@ -238,3 +239,30 @@ def test_a_study_without_a_complete_trial_has_nothing_to_judge(tmp_path, host):
 
     with pytest.raises(VerdictError, match="no complete trial yet"):
         select(tmp_path, host)
+
+
+def test_of_a_study_that_is_not_done_what_is_there_is_judged_and_marked(tmp_path, host):
+    class Enough(Exception):
+        pass
+
+    class FiveTrials(Progress):
+        left = 5
+
+        def trial_finished(self, result):
+            self.left -= 1
+            if self.left == 0:
+                raise Enough
+
+    study = write_study(tmp_path / "study")
+    with pytest.raises(Enough):
+        run(study, f"sqlite:///{tmp_path}/study.db", host=host, progress=FiveTrials())
+
+    done = select(tmp_path, host, SEEDS)
+    run(study, f"sqlite:///{tmp_path}/study.db", host=host)
+    with opened(tmp_path) as store:
+        found = selection_of(load_study(study, [SEEDS]), store, host.catalog)
+
+    assert done.verdict.looks
+    assert found.said[-1] == (
+        "Preliminary: 11 trials ended since the verdict began; --confirm looks at them."
+    )
