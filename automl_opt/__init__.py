@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from automl_opt.core.spec import StudySpec, load_study
     from automl_opt.plugin.host import load_host
     from automl_opt.store import Store
-    from automl_opt.study.entry import bind, run_study, sampler, search_space
+    from automl_opt.study.entry import bind, confirm_study, run_study, sampler, search_space
     from automl_opt.training.task import Metric, Task
 
 _HOME = {
@@ -30,6 +30,7 @@ _HOME = {
     "load_host": "plugin.host",
     "Store": "store",
     "bind": "study.entry",
+    "confirm_study": "study.entry",
     "run_study": "study.entry",
     "sampler": "study.entry",
     "search_space": "study.entry",
@@ -49,6 +50,7 @@ __all__ = [
     "StudySpec",
     "Task",
     "bind",
+    "confirm_study",
     "load_host",
     "load_study",
     "run_study",

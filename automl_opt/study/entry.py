@@ -13,6 +13,7 @@ from automl_opt.plugin.host import Host, load_host
 from automl_opt.search import arms, space
 from automl_opt.store import Store
 from automl_opt.study import runner
+from automl_opt.study.confirm import Confirmed, confirm
 from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import Ranking
 from automl_opt.training.build import TorchBuilder
@@ -41,18 +42,49 @@ def run_study(
         AutomlOptError: the study cannot run, with the reason; see :func:`runner.run`.
         KeyboardInterrupt: Ctrl-C, after the running epoch was recorded.
     """
-    if isinstance(study, Mapping):
-        given = {"task": "given:task"} if task is not None else {}
-        study = parse_study({**given, **study}, source="run_study(…)")
-    elif not isinstance(study, StudySpec):
-        study = load_study(study)
-    with Store.open(storage or study.storage) as store:
+    spec = _spec(study, task, "run_study(…)")
+    with Store.open(storage or spec.storage) as store:
         outcome = runner.run(
-            study, host=host or load_host(), store=store, task=task, progress=progress
+            spec, host=host or load_host(), store=store, task=task, progress=progress
         )
     if outcome.stopped is not None and outcome.stopped.startswith("SIG"):
         raise KeyboardInterrupt(outcome.stopped)
     return outcome.ranking
+
+
+def confirm_study(
+    study: StudySpec | Mapping[str, Any] | str | Path,
+    *,
+    task: Task | None = None,
+    storage: str | None = None,
+    host: Host | None = None,
+) -> Confirmed:
+    """The verdict on the recipes of a study that was run, from common fresh seeds.
+
+    Its ``said`` is what may be said, its ``verdict`` the numbers behind it; what was stopped goes
+    on. Arguments as for :func:`run_study`.
+
+    Raises:
+        AutomlOptError: there is no verdict, with the reason; see :func:`confirm.confirm`.
+        KeyboardInterrupt: Ctrl-C, after the running epoch; every run that ended is kept.
+    """
+    spec = _spec(study, task, "confirm_study(…)")
+    with Store.open(storage or spec.storage, must_exist=True) as store:
+        found = confirm(spec, host=host or load_host(), store=store, task=task)
+    if found.stopped is not None:
+        raise KeyboardInterrupt(found.stopped)
+    return found
+
+
+def _spec(
+    study: StudySpec | Mapping[str, Any] | str | Path, task: Task | None, source: str
+) -> StudySpec:
+    if isinstance(study, StudySpec):
+        return study
+    if not isinstance(study, Mapping):
+        return load_study(study)
+    given = {"task": "given:task"} if task is not None else {}
+    return parse_study({**given, **study}, source=source)
 
 
 def sampler(name: str, *, seed: int | None = None, **params: Any) -> BaseSampler:

@@ -44,6 +44,24 @@ def test_a_mapping_and_a_task_are_a_study(url, host):
     assert automl_opt.run_study(STUDY, task=points(), storage=url, host=host) == ranking
 
 
+def test_a_study_that_was_run_is_confirmed(url, host):
+    study = {**STUDY, "verdict": {"seeds": 10}}
+    automl_opt.run_study(study, task=points(), storage=url, host=host)
+
+    found = automl_opt.confirm_study(study, task=points(), storage=url, host=host)
+
+    assert found.said
+    assert found.verdict.looks[0].seeds == 10
+    assert "adam untuned" in found.verdict.recipes
+    again = automl_opt.confirm_study(study, task=points(), storage=url, host=host)
+    assert again.verdict == found.verdict
+
+
+def test_a_study_that_was_not_run_cannot_be_confirmed(url, host):
+    with pytest.raises(automl_opt.AutomlOptError, match="run the study first"):
+        automl_opt.confirm_study(STUDY, task=points(), storage=url, host=host)
+
+
 def test_a_mapping_without_a_task_must_name_one(url, host):
     with pytest.raises(SpecError, match=r"run_study\(…\), task: is missing"):
         automl_opt.run_study(STUDY, storage=url, host=host)
