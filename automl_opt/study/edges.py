@@ -41,7 +41,7 @@ class Edge:
 
     @property
     def end(self) -> str:
-        return "low" if _position(self.value, self.low, self.high, log=self.log) < 0.5 else "high"
+        return "low" if position(self.value, self.low, self.high, log=self.log) < 0.5 else "high"
 
     def widened(self) -> float:
         """The end, further out: half the range, on its scale, and a decade at most.
@@ -77,13 +77,13 @@ def edges(recipe: Recipe, entries: Mapping[str, Any], catalog: Catalog) -> Itera
     Raises:
         UnknownComponent: a component of the recipe is not installed any more.
     """
-    for name, kind, component, param, value in _values(recipe, entries, catalog):
+    for name, kind, component, param, value in searched(recipe, entries, catalog):
         entry = entries[name]
         low, high = entry.get("low"), entry.get("high")
         if low is None or low == high:
             continue
         log = bool(entry.get("log"))
-        if EDGE < _position(float(value), low, high, log=log) < 1 - EDGE:
+        if EDGE < position(float(value), low, high, log=log) < 1 - EDGE:
             continue
         yield Edge(
             entry=name,
@@ -136,14 +136,14 @@ def _merged(known: Any, end: str, moved: float) -> dict[str, Any]:
     return {**before, end: moved}
 
 
-def _position(value: float, low: float, high: float, *, log: bool) -> float:
+def position(value: float, low: float, high: float, *, log: bool) -> float:
     """Where *value* lies in its range, from 0 to 1 on its scale."""
     if log:
         value, low, high = math.log(value), math.log(low), math.log(high)
     return (value - low) / (high - low)
 
 
-def _values(
+def searched(
     recipe: Recipe, entries: Mapping[str, Any], catalog: Catalog
 ) -> Iterator[tuple[str, str, str | None, str, Any]]:
     """``(entry, kind, component, parameter, value)`` of every searched number of *recipe*."""

@@ -113,6 +113,49 @@ def strips(rows: Sequence[tuple[str, Sequence[float]]], *, alt: str, x: str) -> 
     return _figure(_svg(parts, height, alt))
 
 
+@dataclass(frozen=True)
+class Axis:
+    """One upright axis of parallel coordinates, its two ends in words."""
+
+    name: str
+    low: str
+    high: str
+
+
+def parallel(
+    axes: Sequence[Axis], rows: Sequence[tuple[Sequence[float], bool]], *, alt: str
+) -> str:
+    """Every row a line across the axes.
+
+    Args:
+        rows: ``(heights, top)``: from 0 to 1 on each axis, and whether the row stands out.
+    """
+    if len(axes) < 2 or not rows:
+        return ""
+    top, bottom = TOP + 14, HEIGHT - BOTTOM - 14
+    step = (WIDTH - 2 * LEFT) / (len(axes) - 1)
+    parts = []
+    for heights, stands_out in sorted(rows, key=lambda row: row[1]):
+        path = " ".join(
+            f"{LEFT + step * i:.1f},{bottom - (bottom - top) * height:.1f}"
+            for i, height in enumerate(heights)
+        )
+        style = f'stroke="{COLOURS[0]}" stroke-width="2"' if stands_out else 'stroke="#9aa0a6"'
+        parts.append(f'<polyline points="{path}" fill="none" {style} opacity=".8"/>')
+    for i, axis in enumerate(axes):
+        x = LEFT + step * i
+        under = bottom + (32 if i % 2 else 46)
+        parts.append(
+            f'<path d="M{x:.1f} {top}V{bottom}" stroke="{GREY}"/>'
+            f'<text x="{x:.1f}" y="{top - 5}" text-anchor="middle" font-size="11">'
+            f"{escape(axis.high)}</text>"
+            f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle" font-size="11">'
+            f"{escape(axis.low)}</text>"
+            f'<text x="{x:.1f}" y="{under}" text-anchor="middle">{escape(axis.name)}</text>'
+        )
+    return _figure(_svg(parts, HEIGHT, alt))
+
+
 class _Scale:
     """From values to pixels."""
 

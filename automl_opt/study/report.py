@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from automl_opt.core.recipe import Recipe
+from automl_opt.core.result import Status
 from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.catalog import Catalog
 from automl_opt.search.arms import storage_at
@@ -16,12 +18,27 @@ from automl_opt.search.importance import Importance, importances
 from automl_opt.store import EpochRow, Store, TrialRow
 from automl_opt.store.rows import ComponentRow
 from automl_opt.study.cost import Costs, costs_of
+from automl_opt.study.edges import position, searched
 from automl_opt.study.ranking import Ranking, ranking_of
 from automl_opt.study.secondary import Factor, secondary
 from automl_opt.study.selection import Selection, selection_of
 from automl_opt.study.winner import Winner, winner
 
 BAND = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """The complete trials of one arm, as lines across what all of them chose.
+
+    Args:
+        entries: of the search space, numbers that every one of these trials has.
+        rows: a trial's value, and its place in each entry's range, from 0 to 1 on its scale.
+    """
+
+    arm: str
+    entries: Sequence[Mapping[str, Any]]
+    rows: Sequence[tuple[float, Sequence[float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +51,7 @@ class Report:
         ranges: by arm its search space, as plain data.
         factors: what every trial chose whatever its arm, and whether that mattered.
         importances: by arm the share of each parameter; none where there are too few trials.
+        trials: the complete trials of the leading arm; ``None`` without any.
         winner: the recipe to use; ``None`` where no trial is complete.
         environments: what the trials ran on, the latest last.
     """
@@ -45,6 +63,7 @@ class Report:
     ranges: Mapping[str, Sequence[Mapping[str, Any]]]
     factors: Sequence[Factor]
     importances: Mapping[str, Sequence[Importance]]
+    trials: Trials | None
     winner: Winner | None
     components: Sequence[ComponentRow]
     environments: Sequence[Mapping[str, Any]]
@@ -68,6 +87,7 @@ class Report:
                 "expected": found.expected(),
                 "runs": len(found.values),
             },
+            "trials": self.trials and asdict(self.trials),
             "components": [asdict(row) for row in self.components],
             "environments": list(self.environments),
         }
@@ -81,19 +101,57 @@ def report_of(spec: StudySpec, store: Store, catalog: Catalog) -> Report:
     arms = [arm.arm for arm in ranking.arms]
     maximize = ranking.direction == "maximize"
     complete = any(arm.complete for arm in ranking.arms)
+    ranges = {row.arm: json.loads(row.space_json) for row in store.studies(spec.name)}
     return Report(
         selection=selection,
         ranking=ranking,
         costs=costs_of(trials, arms, maximize=maximize),
         curves=_bands(trials, store.curves(spec.name, split="valid"), arms, ranking.metric),
-        ranges={row.arm: json.loads(row.space_json) for row in store.studies(spec.name)},
+        ranges=ranges,
         factors=secondary(trials, compare=spec.compare, maximize=maximize),
         importances=_importances(spec, store, arms),
+        trials=_trials(ranking, trials, ranges, catalog),
         winner=winner(spec, store) if complete else None,
         components=store.components(spec.name),
         environments=store.environments(spec.name),
         source=spec.source,
     )
+
+
+def _trials(
+    ranking: Ranking,
+    trials: Sequence[TrialRow],
+    ranges: Mapping[str, Sequence[Mapping[str, Any]]],
+    catalog: Catalog,
+) -> Trials | None:
+    leader = ranking.arms[0].arm
+    entries = {entry["name"]: entry for entry in ranges[leader]}
+    found = []
+    for trial in trials:
+        if trial.arm == leader and trial.status is Status.COMPLETE and trial.value is not None:
+            recipe = Recipe.from_json(trial.recipe_json)
+            chosen = {name: value for name, *_, value in searched(recipe, entries, catalog)}
+            found.append((trial.value, chosen))
+    shown = [
+        entry
+        for name, entry in entries.items()
+        if "low" in entry
+        and entry["low"] != entry["high"]
+        and all(name in chosen for _, chosen in found)
+    ]
+    if not found or not shown:
+        return None
+    rows = [
+        (
+            value,
+            [
+                position(chosen[e["name"]], e["low"], e["high"], log=bool(e.get("log")))
+                for e in shown
+            ],
+        )
+        for value, chosen in found
+    ]
+    return Trials(arm=leader, entries=shown, rows=rows)
 
 
 def _importances(spec: StudySpec, store: Store, arms: Sequence[str]) -> dict[str, list[Importance]]:

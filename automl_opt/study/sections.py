@@ -9,8 +9,9 @@ from typing import Any
 from automl_opt.core.verdict import Pair, Score
 from automl_opt.study.cost import LED_AT
 from automl_opt.study.page import Block, Bullets, Code, Plot, Section, Table, Text
-from automl_opt.study.plots import Bar, Line, intervals, lines, strips
-from automl_opt.study.report import Report
+from automl_opt.study.plots import Axis, Bar, Line, intervals, lines, parallel, strips
+from automl_opt.study.ranking import Ranking
+from automl_opt.study.report import Report, Trials
 from automl_opt.study.secondary import said
 from automl_opt.study.wording import amount, margin
 
@@ -222,19 +223,43 @@ def _importances(report: Report) -> list[Block]:
     ]
     few = [arm for arm, row in report.importances.items() if not row]
     blocks: list[Block] = [Bullets(told)] if told else []
+    if told:
+        blocks.append(
+            Text(
+                "Shares of what decides whether a trial is among the top ones (PED-ANOVA), where "
+                "they are above what 19 of 20 shuffles of the values give any parameter: of twenty "
+                "arms in which nothing decides, one is named by chance."
+            )
+        )
     if untold:
         text = f"The complete trials of {', '.join(untold)} cannot tell which parameter decides."
         blocks.append(Text(text))
     if few:
         blocks.append(Text(f"Too few complete trials to ask: {', '.join(few)}."))
-    if told:
-        blocks.append(
-            Text(
-                "Shares of what decides whether a trial is among the top ones (PED-ANOVA), where "
-                "they are above what 19 of 20 shuffles of the values give any parameter."
-            )
-        )
+    if report.trials is not None:
+        blocks.append(_lines_across(report.trials, report.ranking))
     return blocks
+
+
+def _lines_across(trials: Trials, ranking: Ranking) -> Block:
+    values = [value for value, _ in trials.rows]
+    low, high = min(values), max(values)
+    order = sorted(values, reverse=ranking.direction == "maximize")
+    limit = order[(len(order) - 1) // 4]
+    rows = []
+    for value, places in trials.rows:
+        top = value >= limit if ranking.direction == "maximize" else value <= limit
+        rows.append(([*places, 0.5 if low == high else (value - low) / (high - low)], top))
+    axes = [
+        Axis(entry["name"].rpartition(".")[2], f"{entry['low']:.3g}", f"{entry['high']:.3g}")
+        for entry in trials.entries
+    ]
+    axes.append(Axis(ranking.metric, f"{low:.3g}", f"{high:.3g}"))
+    return Plot(
+        parallel(axes, rows, alt=f"What the complete trials of {trials.arm} chose, and reached"),
+        f"The complete trials of {trials.arm}, the leading arm: what they chose and, on the last "
+        f"axis, the validation {ranking.metric} they reached. Blue: the leading quarter.",
+    )
 
 
 def _costs(report: Report) -> list[Block]:

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from automl_opt.study.plots import COLOURS, Bar, Line, intervals, lines, strips
+from automl_opt.study.plots import COLOURS, Axis, Bar, Line, intervals, lines, parallel, strips
 
 
 def parsed(svg: str) -> ET.Element:
@@ -74,7 +74,21 @@ def test_after_the_last_colour_lines_are_dashed():
     assert len(dashed) == 1
 
 
+def test_rows_cross_the_axes_at_their_heights_and_those_that_stand_out_lie_above():
+    axes = [Axis("lr", "0.1", "1"), Axis("<beta>", "0", "1"), Axis("loss", "2", "3")]
+    svg = parallel(axes, [([0.0, 0.5, 1.0], True), ([1.0, 1.0, 1.0], False)], alt="All")
+
+    parsed(svg)
+    grey, blue = points(svg)
+    assert [x for x, _ in grey] == [x for x, _ in blue]
+    assert grey[0][1] == grey[1][1] == grey[2][1] == blue[2][1]
+    assert blue[0][1] > blue[1][1] > blue[2][1]
+    assert "&lt;beta&gt;" in svg
+
+
 def test_nothing_to_show_is_no_plot():
+    assert parallel([Axis("a", "0", "1")], [([0.0], True)], alt="A") == ""
+    assert parallel([Axis("a", "0", "1")] * 2, [], alt="A") == ""
     assert lines([Line("a", [])], alt="A", x="x", y="y") == ""
     assert intervals([], alt="A", x="x", margin=1) == ""
     assert strips([("a", [])], alt="A", x="x") == ""

@@ -76,7 +76,7 @@ def test_a_study_without_a_question_is_named(after):
 def test_every_plot_is_there_and_the_file_is_small(after):
     page = html(title_of(after), sections(after))
 
-    assert len(re.findall('role="img"', page)) == 4
+    assert len(re.findall('role="img"', page)) == 5
     assert len(page.encode()) < 3_000_000
 
 
@@ -106,6 +106,22 @@ def test_the_recipe_is_the_leaders_with_the_interval_that_export_states(after):
     low, high = after.winner.expected()
     text = markdown(title_of(after), sections(after))
     assert f"{low:.4g} … {high:.4g}" in text
+
+
+def test_the_trials_of_the_leading_arm_lie_where_their_ranges_have_them(after, searched):
+    _, url = searched
+    with Store.open(url) as store:
+        rows = [t for t in store.trials(NAME) if t.arm == after.trials.arm and t.value is not None]
+    complete = {t.value: t.trial.recipe for t in rows if t.status == "complete"}
+
+    names = [entry["name"] for entry in after.trials.entries]
+    assert "optimizer.lr" in names
+    assert len(after.trials.rows) == len(complete)
+    for value, places in after.trials.rows:
+        entry = after.trials.entries[names.index("optimizer.lr")]
+        lr = complete[value].optimizer.params["lr"]
+        expected = np.log(lr / entry["low"]) / np.log(entry["high"] / entry["low"])
+        assert places[names.index("optimizer.lr")] == pytest.approx(expected)
 
 
 def test_which_parameters_decide_is_said_of_every_arm(after):
