@@ -59,7 +59,7 @@ class SlotKernels(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is functional.batch_norm:
+        if func is functional.batch_norm and args[0].shape[1] % ALIGNED:
             return _batch_norm(*args, **(kwargs or {}))
         if func is functional.scaled_dot_product_attention:
             return self._attention(*args, **(kwargs or {}))
@@ -176,11 +176,10 @@ def batching() -> Iterator[None]:
 def needed(model: nn.Module) -> bool:
     """Whether *model* may call what :class:`SlotKernels` replaces.
 
-    Normalisations whose channels fill registers need no replacement. What modules from elsewhere
-    call cannot be seen; torch's own attention calls past any such mode.
+    What modules from elsewhere call cannot be seen; torch's own attention calls past any such mode.
     """
     return any(
-        not type(module).__module__.startswith(("torch.", "automl_opt."))
+        not type(module).__module__.startswith(("torch.", __package__))
         or (isinstance(module, _BatchNorm) and module.num_features % ALIGNED)
         for module in model.modules()
     )

@@ -121,7 +121,9 @@ class Stack:
     def open_epoch(self) -> None:
         """Seed the slots' streams and table what the steps will need."""
         rows = self._rows
-        self._seed()
+        self._streams = [Stream(live.trial.seeds.noise, "epoch", live.epoch) for live in rows]
+        for site in self._dropouts:
+            site.streams = self._streams
         self._sources = [live.batch_generator() for live in rows]
         self._template.train()
         for update in self._updates:
@@ -130,11 +132,6 @@ class Stack:
             [[(live.base_lr[0] or 1.0) * factor for factor in live.factors()] for live in rows],
             self._arena.theta,
         )
-
-    def _seed(self) -> None:
-        self._streams = [Stream(live.trial.seeds.noise, "epoch", live.epoch) for live in self._rows]
-        for site in self._dropouts:
-            site.streams = self._streams
 
     def batches(self) -> Iterator[tuple[Any, Tensor]]:
         """Every slot's batches in its own order, ``[slots, batch, …]``."""
@@ -235,14 +232,7 @@ class Stack:
                 return outputs, loss_of(outputs, y)
 
         with self._setup.precision(), kernels.batching():
-            try:
-                found: tuple[Any, Tensor] = torch.vmap(one)(values, self._arena.kept, x, y)
-            except RuntimeError as error:
-                if self._in_slots or "randomness" not in str(error):
-                    raise
-                self._in_slots = True
-                self._seed()  # what was drawn before the error is drawn again
-                found = torch.vmap(one)(values, self._arena.kept, x, y)
+            found: tuple[Any, Tensor] = torch.vmap(one)(values, self._arena.kept, x, y)
         return found
 
     def _regularized(self, losses: Tensor, outputs: Any, y: Tensor) -> Tensor:
@@ -315,8 +305,8 @@ class Stack:
     def evaluate(self, source: Source, split: str) -> list[Callable[[], tuple[Measurement, ...]]]:
         """Loss and metrics over a whole split, in the order of ``lives``, each when called.
 
-        A trial whose average has begun is evaluated alone: its statistics may have to be taken
-        anew.
+        A trial with an average is evaluated alone, since its statistics may have to be taken anew,
+        and so is one whose optimizer keeps other weights for it.
         """
         self._template.eval()
         self._streams = []  # no slot draws in an evaluation
@@ -333,11 +323,9 @@ class Stack:
                 targets.append(y)
 
         def numbers(row: int, live: LiveTrial) -> tuple[Measurement, ...]:
-            if live.average:
+            if live.average or hasattr(live.optimizer, "eval"):
                 return live.evaluate(source, split)
             own = [_row(output, row) for output in outputs]
-            if hasattr(live.optimizer, "eval"):
-                return live.evaluate(source, split)
             with seeded(live.trial.seeds.noise, "evaluate", split, live.epoch):
                 return live.measured(split, float(losses[row]), own, targets)
 
