@@ -16,12 +16,14 @@ import math
 import time
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
 from peers import PEERS
 from problems import SUITES, Key, Problem, Problems, reference
 
@@ -31,6 +33,13 @@ from automl_opt.plugin.host import load_host
 CHECKPOINTS = (25, 50, 100, 200, 500, 1000)
 CLIP = 2.0  # no single bad run may decide a mean
 COLUMNS = ("sampler", "suite", "problem", "seed", "trials", "loss", "ms", "error")
+LOST: dict[str, Callable[[int], TrialState | None]] = {
+    "none": lambda number: None,
+    "maximize": lambda number: None,
+    "first-fails": lambda number: TrialState.FAIL if number == 0 else None,
+    "third-pruned": lambda number: TrialState.PRUNED if number % 3 == 2 else None,
+}
+"""For each trouble the state in which a trial is lost."""
 REFERENCES = Path(__file__).parent / "references.json"
 
 
@@ -47,14 +56,16 @@ def make_sampler(name: str, seed: int, budget: int, space: SearchSpace | None) -
 
 
 def search(
-    problem: Problem, sampler: BaseSampler, budget: int, workers: int, seed: int
+    problem: Problem, sampler: BaseSampler, options: argparse.Namespace, seed: int
 ) -> tuple[list[float], float]:
     """The best loss after every trial told, and the CPU time of ask, suggest and tell in seconds.
 
     Several workers are simulated: trials last log-normal times and are told in the order in which
     they end.
     """
-    study = optuna.create_study(sampler=sampler)
+    budget, workers, trouble = options.trials, options.workers, options.trouble
+    sign = -1 if trouble == "maximize" else 1
+    study = optuna.create_study(sampler=sampler, direction="maximize" if sign < 0 else "minimize")
     durations = np.random.default_rng(seed)
     running: list[tuple[float, int, optuna.Trial, float]] = []
     best, clock, spent = [math.inf], 0.0, 0.0
@@ -69,10 +80,13 @@ def search(
             heapq.heappush(running, (end, trial.number, trial, loss))
         if asked >= workers - 1:
             clock, _, trial, loss = heapq.heappop(running)
+            lost = LOST[trouble](trial.number)
+            if lost == TrialState.PRUNED:
+                trial.report(loss, 0)
             began = time.process_time()
-            study.tell(trial, loss)
+            study.tell(trial, None if lost else sign * loss, state=lost)
             spent += time.process_time() - began
-            best.append(min(best[-1], loss))
+            best.append(best[-1] if lost else min(best[-1], loss))
     return best[1:], spent
 
 
@@ -85,7 +99,7 @@ def run_one(
     space = problem.space if options.declared else None
     try:
         sampler = make_sampler(name, seed, options.trials, space)
-        best, spent = search(problem, sampler, options.trials, options.workers, seed)
+        best, spent = search(problem, sampler, options, seed)
     except Exception as raised:  # a peer's failure is a result too
         error = f"{type(raised).__name__}: {raised}"[:200]
     return [
@@ -111,7 +125,8 @@ def _problems(data: Path | None) -> Problems:
 
 def _label(name: str, options: argparse.Namespace) -> str:
     workers = f"@{options.workers}w" if options.workers > 1 else ""
-    return name + ("+declared" if options.declared else "") + workers
+    trouble = f"!{options.trouble}" if options.trouble != "none" else ""
+    return name + ("+declared" if options.declared else "") + workers + trouble
 
 
 def run(options: argparse.Namespace) -> None:
@@ -224,6 +239,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--problems", type=int, help="so many of each suite, spread over it")
     parser.add_argument("--workers", type=int, default=1, help="simulated, asynchronous")
+    parser.add_argument(
+        "--trouble", default="none", choices=LOST, help="what a sampler has to put up with"
+    )
     parser.add_argument(
         "--declared", action="store_true", help="give strategies of ours the declared space"
     )
