@@ -33,7 +33,7 @@ HARDLY = 0.05
 class AutoSampler(HistorySampler):
     """See the module; *polished* is the number of candidates that follow the gradient of log-EI."""
 
-    polished = 6
+    polished = 4
 
     def __init__(self, *, space: SearchSpace | None, seed: int | None, start: int = 3) -> None:
         super().__init__(space=space, seed=seed, start=start)
@@ -193,7 +193,7 @@ def polish(space: Space, surrogate: Surrogate, genes: Array, target: float) -> A
         jac=True,
         method="L-BFGS-B",
         bounds=[(0.0, 1.0)] * len(start),
-        options={"maxiter": 30, "ftol": 1e-5},
+        options={"maxiter": 20, "ftol": 1e-5},
     )
     points[free] = found.x
     moved = genes.copy()
