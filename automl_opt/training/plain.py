@@ -160,7 +160,7 @@ class How:
 
     Args:
         mode: ``plain``: by itself; ``fused``: as a row of a stack.
-        because: why plain where several slots are to be had.
+        because: why plain where several slots are to be had, or why not fused throughout.
     """
 
     mode: str

@@ -58,7 +58,8 @@ def test_a_study_is_claimed_once_at_a_time(url):
 
 def test_different_studies_of_one_database_may_run_at_once(url):
     with Store.open(url) as store, claimed("one", store), claimed("one.lock", store):
-        pass
+        folders = {folder_of("one", store), folder_of("one.lock", store)}
+        assert [folder.is_dir() for folder in folders] == [True, True]
 
 
 def test_a_claim_leaves_nothing_behind_but_checkpoints(url):

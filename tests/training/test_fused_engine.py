@@ -225,16 +225,17 @@ def test_measuring_trains_no_trial():
 
 
 class Moody(nn.Linear):
-    """Raises *error* in the forward pass of its n-th batch in training, counted over all."""
+    """Raises *error* in the forward pass of its n-th batch of one mode, counted over all."""
 
     left = 0
+    mode = True  # training
     error: Exception = KeyError("moody")
 
     def __init__(self):
         super().__init__(4, 3)
 
     def forward(self, x):
-        if self.training:
+        if self.training == Moody.mode:
             Moody.left -= 1
             if Moody.left == 0:
                 raise Moody.error
@@ -256,6 +257,26 @@ def test_where_a_stack_fails_its_trials_go_on_alone_from_the_epochs_start():
     assert set(found.statuses.values()) == {Status.COMPLETE}
     assert [run.curves for run in expected] == [found.curves[n] for n in range(3)]
     assert "its stack failed: KeyError: 'moody'" in found.last_how[0].because
+
+
+def test_where_a_stack_cannot_be_measured_each_trial_is_by_itself(monkeypatch):
+    monkeypatch.setattr(Moody, "mode", False)
+    Moody.left = 10**9
+    trials = [trial(recipe(optimizer="adam"), number=n) for n in range(3)]
+    expected = train_all(fused(task(model=Moody), 3), trials)
+    slots = fused(task(model=Moody), 3)
+    for one in trials:
+        slots.admit(one)
+        slots.how(one)
+
+    Moody.left, Moody.error = 1, KeyError("moody")
+    found = train_all(slots, [])
+
+    assert {how.mode for how in found.last_how.values()} == {"fused"}
+    assert "measured by itself: KeyError: 'moody'" in found.last_how[0].because
+    for n in range(3):
+        values = [value for _, value, *_ in expected.curves[n]]
+        assert [value for _, value, *_ in found.curves[n]] == pytest.approx(values, rel=1e-6)
 
 
 def test_a_stack_that_does_not_fit_is_halved(monkeypatch):

@@ -214,8 +214,10 @@ class FusedEngine(PlainEngine):
         values: list[float | None] = [None for _ in slots]
         try:
             measures = stack.evaluate(_live(slots[0]).splits.valid, "valid")
-        except Exception:  # then each finds out for itself
+        except Exception as error:  # then each finds out for itself
             measures = [partial(live.evaluate, live.splits.valid, "valid") for live in stack.lives]
+            for slot in slots:
+                slot.how = How("fused", f"measured by itself: {where(error)}")
         for row, slot in enumerate(slots):
             mean = means[row]
             if mean is None:
