@@ -1,9 +1,11 @@
-"""Hosts and fixture plugins: a test sees the plugins it asks for, never those installed."""
+"""Hosts, fixture plugins and databases: a test sees the plugins that it asks for alone."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import runpy
 import shutil
 import sys
 import tomllib
@@ -19,6 +21,9 @@ from automl_opt.plugin.catalog import OURS, Catalog
 from automl_opt.plugin.host import ALLOW_LIST, Host, load_host
 
 FIXTURES = Path(__file__).parent / "plugins"
+SERVER = Path(__file__).parent / "postgresql" / "server.py"
+NO_SKIP = "AUTOML_OPT_TEST_POSTGRESQL"
+"""Set by ``.ci/run``: without a server, its tests fail where they are otherwise skipped."""
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # small problems on every core at once: more threads only wait
@@ -111,3 +116,28 @@ def host() -> Host:
 @pytest.fixture(scope="session")
 def catalog(host: Host) -> Catalog:
     return host.catalog
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A server of this process's own (``tests/postgresql/server.py``), gone with the last test."""
+    module = runpy.run_path(str(SERVER))
+    missing = [name for name in ("initdb", "pg_ctl") if module["program"](name) is None]
+    if importlib.util.find_spec("psycopg") is None:
+        missing.append("psycopg")
+    if missing:
+        tell = pytest.fail if NO_SKIP in os.environ else pytest.skip
+        tell(f"no {', '.join(missing)}: apt-get install postgresql, pip install -e '.[test]'")
+    # nothing here outlives a power cut
+    server = module["Server"]("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database; a test that asks for it runs once on each."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/study.db"
+    url: str = request.getfixturevalue("postgresql").new_database()
+    return url

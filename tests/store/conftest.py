@@ -16,8 +16,8 @@ def _no_writing_by_the_clock(monkeypatch):
 
 
 @pytest.fixture
-def url(tmp_path) -> str:
-    return f"sqlite:///{tmp_path}/study.db"
+def url(database) -> str:
+    return database
 
 
 @pytest.fixture

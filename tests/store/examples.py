@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from automl_opt.api import Float, OptimizerSpec, RegularizerSpec, Rule
 from automl_opt.core.recipe import Part, Recipe
 from automl_opt.core.result import EpochReport, Measurement, Status, Trial, TrialResult
 from automl_opt.core.seeds import Seeds
 from automl_opt.plugin.catalog import Component
 from automl_opt.store import Store
+
+sqlite_only = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 def _component(spec) -> Component:

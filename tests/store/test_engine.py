@@ -13,6 +13,12 @@ from automl_opt.store import Store, engine, writer
 from .examples import report, save, start, trial
 
 
+@pytest.fixture
+def url(tmp_path) -> str:
+    """These are SQLite's own; a server's are in tests/postgresql."""
+    return f"sqlite:///{tmp_path}/study.db"
+
+
 def pragma(of, name: str):
     with of.connect() as connection:
         return connection.exec_driver_sql(f"PRAGMA {name}").scalar()

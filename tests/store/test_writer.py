@@ -5,10 +5,12 @@ import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from automl_opt.core.errors import StoreError
 from automl_opt.core.result import EpochReport, Measurement, Status
 from automl_opt.store import statements, writer
+from automl_opt.store.models import trial_run
 
 from .examples import OPTIMIZER, report, result, save, start, trial
 
@@ -251,13 +253,14 @@ def test_an_attempt_from_the_start_keeps_nothing_of_the_earlier_one(store, rows)
     assert store.curve(100) == []
     assert (interrupted.status, interrupted.checkpoint_uri) == (Status.INTERRUPTED, "file:1")
     assert (again.status, again.checkpoint_uri) == (Status.RUNNING, None)
-    assert rows("SELECT attempt, state, lease_until IS NULL FROM hpo_trial_run") == [
+    query = "SELECT attempt, state, lease_until IS NULL FROM hpo_trial_run ORDER BY attempt"
+    assert rows(query) == [
         (1, "interrupted", 1),
         (2, "running", 0),
     ]
 
 
-def test_an_interruption_keeps_when_it_was_and_the_last_checkpoint(store, open_store, rows):
+def test_an_interruption_keeps_when_it_was_and_the_last_checkpoint(store, open_store):
     start(store, trial())
     store.epoch(report(trial(), 1))
     store.checkpoint(trial(), "file:1")
@@ -268,8 +271,9 @@ def test_an_interruption_keeps_when_it_was_and_the_last_checkpoint(store, open_s
     start(open_store(), trial(), from_epoch=1)
 
     assert (before.checkpoint_uri, before.epochs, before.lease_until) == ("file:1", 1, None)
-    ((ended_at,),) = rows("SELECT ended_at FROM hpo_trial_run WHERE attempt = 1")
-    assert ended_at == before.ended_at.strftime("%Y-%m-%d %H:%M:%S.%f")
+    query = select(trial_run.c.ended_at).where(trial_run.c.attempt == 1)
+    with store.engine.connect() as connection:
+        assert connection.scalar(query) == before.ended_at
 
 
 def test_a_trial_that_is_run_again_after_its_end_has_one_test(store, open_store):
