@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import (
-    DDL,
     Column,
     DateTime,
     Dialect,
@@ -24,7 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    event,
+    text,
 )
 
 
@@ -96,6 +95,7 @@ trial_run = Table(
     Column("value", Double),
     Column("epochs", Integer, nullable=False),
     Column("from_epoch", Integer, nullable=False),
+    Column("seconds", Double, nullable=False, server_default=text("0")),  # of all attempts
     Column("worker", String(255), nullable=False),
     Column("device", String(255), nullable=False),
     Column("lease_until", UTCDateTime),
@@ -274,33 +274,3 @@ finding = Table(
     Column("found_at", UTCDateTime, nullable=False),
     Index("ix_hpo_finding_name", "name"),
 )
-
-VIEWS = {
-    "hpo_v_verdict": """
-        SELECT v.name AS study, v.kind, v.outcome, v.leader, v.seeds, v.said, v.updated_at
-        FROM hpo_verdict v
-        WHERE v.number = (
-            SELECT max(w.number) FROM hpo_verdict w WHERE w.name = v.name AND w.kind = v.kind
-        )
-    """,
-    "hpo_v_look": """
-        SELECT v.name AS study, v.kind, v.number, l.seeds, l.leader, l.other, l.alpha, l.mean,
-            l.low, l.high, l.wins, l.losses, l.ties, l.p, l.outcome
-        FROM hpo_look l
-        JOIN hpo_verdict v ON v.id = l.verdict_id
-    """,
-    "hpo_v_verdict_run": """
-        SELECT v.name AS study, v.number, r.stage, r.recipe, r.seed, r.state, r.value, r.epochs,
-            r.seconds, r.ended_at
-        FROM hpo_verdict_run r
-        JOIN hpo_verdict v ON v.id = r.verdict_id
-    """,
-    "hpo_v_finding": """
-        SELECT f.name AS study, f.kind, f.arm, f.evidence, f.advice, f.found_at
-        FROM hpo_finding f
-    """,
-}
-"""Views, by name: what dashboards and people query."""
-
-for _name, _query in VIEWS.items():
-    event.listen(metadata, "after_create", DDL(f"CREATE VIEW {_name} AS {_query}"))

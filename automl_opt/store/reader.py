@@ -43,27 +43,12 @@ class Reader:
             .group_by(trial_run.c.trial_id)
             .subquery()
         )
-        # every row of an epoch carries the epoch's seconds, so one of them is taken
-        epoch = (
-            select(trial_run.c.trial_id, func.max(epoch_metric.c.seconds).label("seconds"))
-            .join(epoch_metric, epoch_metric.c.run_id == trial_run.c.run_id)
-            .join(study, study.c.study_id == trial_run.c.study_id)
-            .where(study.c.name == name)
-            .group_by(trial_run.c.trial_id, epoch_metric.c.epoch)
-            .subquery()
-        )
-        spent = (
-            select(epoch.c.trial_id, func.sum(epoch.c.seconds).label("seconds"))
-            .group_by(epoch.c.trial_id)
-            .subquery()
-        )
         query = (
             select(
                 *(c for c in trial_run.c if c.name not in ("state", "seed", "env_id")),
                 trial_run.c.state.label("status"),
                 trial_run.c.seed.label("seeds_json"),
                 study.c.arm,
-                spent.c.seconds,
             )
             .join(study, study.c.study_id == trial_run.c.study_id)
             .join(
@@ -73,14 +58,10 @@ class Reader:
                     latest.c.attempt == trial_run.c.attempt,
                 ),
             )
-            .outerjoin(spent, spent.c.trial_id == trial_run.c.trial_id)
             .where(study.c.name == name)
             .order_by(study.c.created_at, study.c.study_id, trial_run.c.number)
         )
-        return [
-            TrialRow(**{**row, "status": Status(row["status"]), "seconds": row["seconds"] or 0.0})
-            for row in self._rows(query)
-        ]
+        return [TrialRow(**{**row, "status": Status(row["status"])}) for row in self._rows(query)]
 
     def curve(self, trial_id: int) -> list[EpochRow]:
         """Every epoch of one trial, over all its attempts, by epoch, split and metric."""

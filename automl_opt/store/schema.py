@@ -2,6 +2,7 @@
 
 A new version is ``alembic.command.revision(configuration(), message=…, rev_id=…)``, its number
 here, and a database frozen at the old one among the tests. A released migration is never edited.
+Views are made anew after every upgrade, from ``views.py``: a migration makes none.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, inspect, text
 
 from automl_opt.core.errors import StoreError
+from automl_opt.store import views
 from automl_opt.store.engine import open_engine, reading, shown, sqlite_file, writing
 
-VERSIONS = ("0001", "0002")
-HEAD = "0002"
+VERSIONS = ("0001", "0002", "0003")
+HEAD = "0003"
 VERSION_TABLE = "hpo_alembic_version"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -115,4 +117,6 @@ def _upgrade(engine: Engine) -> None:
         found = version(connection)
         _refuse_unknown(engine, found)
         if found != HEAD:
+            views.drop(connection)
             command.upgrade(configuration(connection=connection), HEAD)
+            views.create(connection)

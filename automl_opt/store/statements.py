@@ -50,6 +50,7 @@ class Run:
     trial: Trial
     lease_s: float
     epoch: int
+    seconds: float  # of training, over all attempts
 
 
 def take_over(
@@ -82,14 +83,33 @@ def states(connection: Connection, run_ids: Iterable[int]) -> dict[int, str]:
     return {row.run_id: row.state for row in rows}
 
 
+def seconds_up_to(connection: Connection, run_ids: Sequence[int], epoch: int) -> float:
+    """What training took until *epoch*; every row of an epoch carries the epoch's seconds."""
+    epochs = (
+        select(func.max(epoch_metric.c.seconds).label("seconds"))
+        .where(epoch_metric.c.run_id.in_(run_ids), epoch_metric.c.epoch <= epoch)
+        .group_by(epoch_metric.c.epoch)
+        .subquery()
+    )
+    return connection.scalar(select(func.sum(epochs.c.seconds))) or 0.0
+
+
 def renew_leases(connection: Connection, runs: Sequence[Run], now: datetime) -> None:
+    """Written with the epochs: who finds an epoch finds its seconds counted."""
     if not runs:
         return
     connection.execute(
         update(trial_run)
         .where(trial_run.c.run_id == bindparam("held"))
-        .values(lease_until=bindparam("until")),
-        [{"held": run.run_id, "until": now + timedelta(seconds=run.lease_s)} for run in runs],
+        .values(lease_until=bindparam("until"), seconds=bindparam("spent")),
+        [
+            {
+                "held": run.run_id,
+                "until": now + timedelta(seconds=run.lease_s),
+                "spent": run.seconds,
+            }
+            for run in runs
+        ],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -120,8 +121,11 @@ class Recorder:
                 .order_by(trial_run.c.attempt)
                 .with_for_update()
             ).all()
+            seconds = 0.0
             if earlier:
-                statements.take_over(connection, [row.run_id for row in earlier], from_epoch, now)
+                runs = [row.run_id for row in earlier]
+                statements.take_over(connection, runs, from_epoch, now)
+                seconds = statements.seconds_up_to(connection, runs, from_epoch)
             saved = [row.checkpoint_uri for row in earlier if row.checkpoint_uri is not None]
             run_id = statements.insert_row(
                 connection,
@@ -136,6 +140,7 @@ class Recorder:
                     "recipe_json": trial.recipe.to_json(),
                     "epochs": from_epoch,
                     "from_epoch": from_epoch,
+                    "seconds": seconds,
                     "worker": worker,
                     "device": device,
                     "lease_until": now + timedelta(seconds=lease_s),
@@ -146,7 +151,7 @@ class Recorder:
             )
             statements.save_parts(connection, run_id, parts)
         self._ended.pop(trial.trial_id, None)
-        self._live[trial.trial_id] = Run(run_id, trial, lease_s, from_epoch)
+        self._live[trial.trial_id] = Run(run_id, trial, lease_s, from_epoch, seconds)
         return run_id
 
     def epoch(self, report: EpochReport) -> None:
@@ -162,6 +167,7 @@ class Recorder:
             )
         self._gathered += _points(run, report.epoch, report.measurements, report.seconds)
         run.epoch = report.epoch
+        run.seconds += report.seconds if math.isfinite(report.seconds) else 0.0
         overdue = time.monotonic() - self._flushed_at >= FLUSH_EVERY_S
         if overdue or len(self._gathered) >= FLUSH_ROWS:
             self.flush()

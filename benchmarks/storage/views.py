@@ -1,0 +1,183 @@
+"""How long the public views take on 100 000 trials: ``python benchmarks/storage/views.py [URL]``.
+
+A database of 20 studies with 5 arms of 1 000 trials each is made by plain inserts: 10 epochs a
+trial, two metrics, four components. Every query that a dashboard sends is then asked seven times:
+of one study, and of all where that is sensible. URL defaults to an SQLite file in a temporary
+folder; a PostgreSQL database must be empty.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, text
+
+from automl_opt.store import Store, models
+from automl_opt.store.views import VIEWS
+
+STUDIES, ARMS, TRIALS, EPOCHS = 20, 5, 1000, 10
+REPEATS = 7
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+SPEC = {
+    "question": "Which optimizer?",
+    "[objective] metric": "accuracy",
+    "[objective] direction": "maximize",
+    "[search] trials": TRIALS,
+    "[search] strategy": {"name": "tpe"},
+    "[search] pruner": {"name": "median"},
+    "[space] rest": "x" * 800,  # what else a study file says
+}
+ROLES = ("optimizer", "scheduler", "regularizer", "initializer")
+ONE = {
+    "hpo_v_curve": "WHERE study = 'study 7' AND metric = 'loss' AND split = 'valid' AND trial < 10",
+}
+"""What a dashboard asks of one study; without an entry, every row of it."""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/views.db"
+        with Store.open(url) as store:
+            if not store.studies():
+                fill(store)
+            file = Path(folder) / "views.db"
+            size = f", {file.stat().st_size / 2**20:.0f} MiB" if file.exists() else ""
+            print(f"{STUDIES * ARMS * TRIALS} trials{size}\n")
+            print("| view | one study, ms | rows | all studies, ms | rows |")
+            print("|---|---:|---:|---:|---:|")
+            with store.engine.connect() as connection:
+                for view in VIEWS:
+                    one = ONE.get(view.name, "WHERE study = 'study 7'")
+                    cells = [*asked(connection, f"SELECT * FROM {view.name} {one}")]
+                    if view.name != "hpo_v_curve":
+                        cells += asked(connection, f"SELECT * FROM {view.name}")
+                    print(f"| `{view.name}` | {' | '.join(cells)} |")
+
+
+def asked(connection: Connection, query: str) -> tuple[str, str]:
+    """Median milliseconds until the last row is there, and how many rows."""
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        rows = connection.exec_driver_sql(query).fetchall()
+        times.append(1000 * (time.perf_counter() - began))
+    return f"{statistics.median(times):.1f}", str(len(rows))
+
+
+def fill(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(insert(models.environment), [{"sha256": "e", "json": '{"torch": "2"}'}])
+        connection.execute(insert(models.metric), [{"name": "accuracy"}, {"name": "loss"}])
+        connection.execute(insert(models.plugin), [component(role) for role in ROLES])
+        for study in range(STUDIES):
+            fill_study(connection, study)
+    with store.engine.begin() as connection:
+        connection.execute(text("ANALYZE"))
+
+
+def component(role: str) -> dict[str, Any]:
+    return {
+        "kind": role,
+        "name": f"builtin.{role}",
+        "version": 1,
+        "distribution": "automl-opt",
+        "distribution_version": "0.1.0",
+        "sha256": "0" * 64,
+    }
+
+
+def fill_study(connection: Connection, study: int) -> None:
+    ids = range(study * ARMS + 1, (study + 1) * ARMS + 1)
+    connection.execute(
+        insert(models.study),
+        [
+            {
+                "study_id": study_id,
+                "name": f"study {study}",
+                "arm": f"arm {study_id % ARMS}",
+                "spec_json": json.dumps(SPEC, sort_keys=True),
+                "space_json": "[]",
+                "space_hash": "0",
+                "created_at": BEGAN,
+            }
+            for study_id in ids
+        ],
+    )
+    runs = [run(study_id, number) for study_id in ids for number in range(TRIALS)]
+    connection.execute(insert(models.trial_run), runs)
+    params = json.dumps({"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "lr": 0.001})
+    connection.execute(
+        insert(models.run_plugin),
+        [
+            {
+                "run_id": each["run_id"],
+                "role": role,
+                "position": 0,
+                "plugin_id": plugin_id,
+                "params_json": params if role == "optimizer" else "{}",
+            }
+            for each in runs
+            for plugin_id, role in enumerate(ROLES, 1)
+        ],
+    )
+    for each in runs:
+        connection.execute(insert(models.epoch_metric), list(curve(each)))
+
+
+def run(study_id: int, number: int) -> dict[str, Any]:
+    """Of 20 trials one diverges, four are pruned and the rest are complete."""
+    run_id = (study_id - 1) * TRIALS + number + 1
+    state = {0: "diverged", 1: "pruned", 2: "pruned", 3: "pruned", 4: "pruned"}.get(number % 20)
+    return {
+        "run_id": run_id,
+        "study_id": study_id,
+        "trial_id": run_id,
+        "number": number,
+        "attempt": 1,
+        "state": state or "complete",
+        "reason": "loss is not finite" if state == "diverged" else None,
+        "seed": json.dumps(dict.fromkeys(("split", "initialisation", "order", "noise"), 12345678)),
+        "recipe_json": json.dumps(
+            {
+                "accumulate": 1,
+                "batch_size": 32,
+                "model": {"width": 64},
+                **{role: {"id": role, "params": {}, "rest": "x" * 80} for role in ROLES},
+            }
+        ),
+        "value": 0.5 + (run_id * 7919 % 1000) / 2500,
+        "epochs": EPOCHS,
+        "from_epoch": 0,
+        "seconds": 1.5,
+        "worker": f"host:{run_id % 8}",
+        "device": "cpu",
+        "started_at": BEGAN + timedelta(seconds=number),
+        "ended_at": BEGAN + timedelta(seconds=number + 2),
+        "env_id": 1,
+    }
+
+
+def curve(of: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for metric_id in (1, 2):
+        for split in ("train", "valid"):
+            for epoch in range(1, EPOCHS + 1):
+                yield {
+                    "run_id": of["run_id"],
+                    "metric_id": metric_id,
+                    "split": split,
+                    "epoch": epoch,
+                    "value": 1.0 / epoch,
+                    "seconds": 0.15,
+                }
+
+
+if __name__ == "__main__":
+    main()
