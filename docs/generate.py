@@ -1,7 +1,8 @@
-"""Writes what docs/ says of components and checks, from what they declare.
+"""Writes what docs/ says of components, checks and views, from what they declare.
 
-``python docs/generate.py`` writes docs/reference/, a page a kind and a plot a schedule, and in the
-pages of docs/plugins/ the table of their kind's checks. ``--check`` writes nothing, and exits with
+``python docs/generate.py`` writes docs/reference/, a page a kind and a plot a schedule, in the
+pages of docs/plugins/ the table of their kind's checks, and in docs/reference/sql.md the columns
+of every view. ``--check`` writes nothing, and exits with
 1 where something is not as it would be written.
 """
 
@@ -35,6 +36,7 @@ from automl_opt.core.params import Param, Value
 from automl_opt.plugin.catalog import SPEC_OF_KIND, Component
 from automl_opt.plugin.describe import PLURALS, count_text, prior_text, written
 from automl_opt.plugin.host import Host, load_host
+from automl_opt.store.views import VIEWS, View
 from automl_opt.testing import CHECKS
 
 DOCS = Path(__file__).parent
@@ -45,6 +47,9 @@ TITLES = {
 }
 CHECKS_BEGIN = "<!-- the checks, as docs/generate.py writes them -->"
 CHECKS_END = "<!-- end of the checks -->"
+VIEWS_PAGE = "reference/sql.md"
+VIEWS_BEGIN = "<!-- the views, as docs/generate.py writes them -->"
+VIEWS_END = "<!-- end of the views -->"
 
 STEPS = 160
 EPOCHS = 20
@@ -83,6 +88,7 @@ def pages(docs: Path = DOCS) -> dict[str, str]:
         found[f"reference/{PLURALS[kind]}.md"] = _page(kind, host)
         guide = docs / f"plugins/{kind}.md"
         found[f"plugins/{kind}.md"] = _with_checks(guide.read_text("utf-8"), kind)
+    found[VIEWS_PAGE] = _with_views((docs / VIEWS_PAGE).read_text("utf-8"))
     for component in host.catalog.components("scheduler"):
         found[f"{PLOTS}/{component.spec.name}.svg"] = _plot(component)
     return found
@@ -240,10 +246,34 @@ def _with_checks(text: str, kind: str) -> str:
         for check in CHECKS
         if kind in check.kinds
     ]
-    table = "\n".join([CHECKS_BEGIN, "", "| check | what it asks, and what to do |", "|---|---|"])
-    table = "\n".join([table, *rows, "", CHECKS_END])
-    between = re.compile(re.escape(CHECKS_BEGIN) + ".*?" + re.escape(CHECKS_END), re.DOTALL)
-    return between.sub(lambda _: table, text)
+    head = ["| check | what it asks, and what to do |", "|---|---|"]
+    return _between(text, CHECKS_BEGIN, [*head, *rows], CHECKS_END)
+
+
+def _with_views(text: str) -> str:
+    """*text* with a table of every view's columns between its two marks."""
+    lines = [_wrapped(" · ".join(f"[{view.name}](#{view.name})" for view in VIEWS))]
+    for view in VIEWS:
+        lines += ["", *_columns_of(view)]
+    return _between(text, VIEWS_BEGIN, lines, VIEWS_END)
+
+
+def _columns_of(view: View) -> Iterator[str]:
+    yield f"### {view.name}"
+    yield ""
+    yield f"A row is {view.row}."
+    yield ""
+    yield "| column | type | meaning | unit |"
+    yield "|---|---|---|---|"
+    for column in view.columns:
+        yield f"| `{column.name}` | {column.type} | {column.meaning} | {column.unit} |"
+
+
+def _between(text: str, begin: str, lines: Sequence[str], end: str) -> str:
+    """*text* with *lines* between the marks *begin* and *end*."""
+    written = "\n".join([begin, "", *lines, "", end])
+    between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    return between.sub(lambda _: written, text)
 
 
 def _plot(component: Component) -> str:
