@@ -46,8 +46,10 @@ def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--storage URL``, in place of the study file's."""
     return click.option(
         "--storage",
+        envvar="AUTOML_OPT_STORAGE",
         metavar="URL",
-        help="Database, as an SQLAlchemy URL (default: the study's, else sqlite:///automl_opt.db).",
+        help="Database, as an SQLAlchemy URL (default: AUTOML_OPT_STORAGE of the environment, else "
+        "the study's, else sqlite:///automl_opt.db).",
     )(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from automl_opt.core.errors import StoreError
 
 BUSY_TIMEOUT_MS = 60_000
+CONNECT_TIMEOUT_S = 10
 _WRITES = "automl_opt_writes"
 
 
@@ -34,8 +36,14 @@ def open_engine(url: str) -> Engine:
             f"{_without_secrets(url)!r} is no database URL; "
             "write sqlite:///file.db or postgresql+psycopg://user@host/database"
         ) from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
     try:
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        engine = create_engine(
+            parsed,
+            pool_pre_ping=parsed.get_backend_name() != "sqlite",
+            connect_args=_patience(parsed),
+        )
     except NoSuchModuleError as error:
         raise StoreError(
             f"{shown(parsed)}: no driver is known for {parsed.drivername!r}; "
@@ -119,6 +127,16 @@ def sqlite_file(url: URL) -> Path | None:
     return Path(name.removeprefix("file:"))
 
 
+def _patience(url: URL) -> dict[str, Any]:
+    """A server that does not answer is given up, where libpq alone would wait for minutes."""
+    given = "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ
+    return {"connect_timeout": CONNECT_TIMEOUT_S} if _is_postgresql(url) and not given else {}
+
+
+def _is_postgresql(url: URL) -> bool:
+    return url.get_backend_name() == "postgresql"
+
+
 def _set_pragmas(connection: Any, _record: Any) -> None:
     try:
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -157,6 +175,8 @@ def _reason(url: URL, error: DBAPIError) -> str:
     file = sqlite_file(url)
     if isinstance(error, IntegrityError):
         return f"refused what was written, nothing was kept: {said}"
+    if _is_postgresql(url):
+        return _postgresql_reason(said)
     if "unable to open database file" in said:
         return f"cannot be opened: {_why_unopenable(file)}"
     if "not a database" in said:
@@ -170,6 +190,14 @@ def _reason(url: URL, error: DBAPIError) -> str:
         )
     if "disk is full" in said:
         return "the disk is full; nothing of this write was kept"
+    return said
+
+
+def _postgresql_reason(said: str) -> str:
+    if "no password supplied" in said:
+        return "the role needs a password: set PGPASSWORD, or keep it in ~/.pgpass"
+    if "permission denied" in said or "read-only transaction" in said:
+        return f"this role may not write what a study needs: {said}"
     return said
 
 

@@ -73,6 +73,13 @@ class Server:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(statement)
 
+    def dump(self, database: str) -> str:
+        """All of a database as text."""
+        found = program("pg_dump")
+        assert found is not None
+        command = [found, "--inserts", self.url(database).replace("+psycopg", "")]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
     def stop(self) -> None:
         try:
             self._run("pg_ctl", "stop", "--mode=immediate", "--wait")
