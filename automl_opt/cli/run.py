@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, metavar="N", help="Seed of everything random.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--together", metavar="K", help="Trials in training at a time, or auto.")
+@click.option("--workers", type=int, metavar="N", help="Processes that train.")
 @storage_option
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the study file."
@@ -44,6 +45,7 @@ def run(
     seed: int | None,
     device: str | None,
     together: str | None,
+    workers: int | None,
     storage: str | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -70,6 +72,8 @@ def run(
         asked.append(f'training.device="{device}"')
     if together is not None:
         asked.append(f"training.together={together}")
+    if workers is not None:
+        asked.append(f"training.workers={workers}")
     spec, url = read_study(study, asked, storage)
 
     host = installed_plugins()

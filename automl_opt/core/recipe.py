@@ -118,6 +118,10 @@ class Recipe:
         model = tuple(sorted(self.model.items()))
         return hash((parts, self.batch_size, self.accumulate, self.lr_scaling, model))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process as data: what builds is that process's own."""
+        return Recipe.from_json, (self.to_json(),)
+
     @property
     def lr_factor(self) -> float:
         """What :attr:`lr_scaling` multiplies the learning rate by."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import math
 import re
 import tomllib
@@ -68,6 +69,7 @@ class StudySpec:
         direction: ``None``: the metric's own.
         threads: CPU threads; ``None``: one for small models, torch's own number otherwise.
         together: how many trials are in training at a time, or ``"auto"``.
+        workers: how many processes share them.
         checkpoint_every_s: seconds after which a trial's state is saved again.
     """
 
@@ -90,6 +92,7 @@ class StudySpec:
     precision: str
     threads: int | None
     together: int | str
+    workers: int
     checkpoint_every_s: float
     metric: str
     direction: str | None
@@ -133,10 +136,19 @@ class StudySpec:
             "[training] precision": self.precision,
             "[training] threads": self.threads,
             **({"[training] together": self.together} if self.together != 1 else {}),
+            **({"[training] workers": self.workers} if self.workers != 1 else {}),
             "[training] checkpoint_every": self.checkpoint_every_s,
             "[objective] metric": self.metric,
             "[objective] direction": self.direction,
         }
+
+
+def _read_only(content: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(content)
+
+
+# a study is sent to worker processes, and Python would not know the type by its name
+copyreg.pickle(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))
 
 
 def load_study(path: str | Path, settings: Sequence[str] = ()) -> StudySpec:
@@ -207,6 +219,7 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         precision=training.one_of("precision", ("float32", "bf16", "float64"), default="float32"),
         threads=training.integer("threads", default=None, low=1),
         together=training.integer_or("auto", "together", default=1, low=1),
+        workers=training.integer("workers", default=1, low=1),
         checkpoint_every_s=training.duration("checkpoint_every", default=30.0, may_be_zero=True),
         metric=objective.text("metric", default="loss"),
         direction=objective.one_of("direction", ("minimize", "maximize"), default=None),

@@ -159,8 +159,12 @@ class Arms:
         )
 
     def put_back(self, trial: Trial) -> None:
-        """Let :meth:`ask` give an unfinished *trial* of an earlier run again."""
-        self._by_name[trial.arm].waiting.append(trial)
+        """Let :meth:`ask` give an unfinished *trial* again, as if nothing of it was reported."""
+        arm = self._by_name[trial.arm]
+        with _explained():
+            proposed = self._storage.get_trial_system_attrs(trial.trial_id)
+        arm.draft.forget(trial.number, proposed)
+        arm.waiting.append(trial)
 
     def restore(self, trial: Trial, values: Sequence[tuple[int, float]]) -> None:
         """Report again what an earlier run measured of *trial*.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner
@@ -79,6 +80,18 @@ class Draft:
         self._storage.set_trial_intermediate_value(trial_id, epoch, value)
         return bool(self._pruner.prune(self._study, self._storage.get_trial(trial_id)))
 
+    def forget(self, number: int, system_attrs: Mapping[str, Any]) -> None:
+        """Drop what was reported of a running trial: it will be reported again.
+
+        Args:
+            system_attrs: what it was proposed with; pruners have added to them since.
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        if not trials[number].intermediate_values:
+            return
+        trials[number] = _without_values(trials[number], TrialState.RUNNING, system_attrs)
+        self._load(trials)
+
     def end(
         self, number: int, state: TrialState, value: float | None, sampler: BaseSampler
     ) -> FrozenTrial:
@@ -107,11 +120,13 @@ def _as_samplers_see_it(trial: FrozenTrial) -> FrozenTrial:
     return _without_values(trial, TrialState.PRUNED) if trial.state == TrialState.FAIL else trial
 
 
-def _without_values(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
+def _without_values(
+    trial: FrozenTrial, state: TrialState, system_attrs: Mapping[str, Any] | None = None
+) -> FrozenTrial:
     return create_trial(
         state=state,
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=trial.user_attrs,
-        system_attrs=trial.system_attrs,
+        system_attrs=trial.system_attrs if system_attrs is None else dict(system_attrs),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import Ranking, ranking_of
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.engine import Engine, environment, open_engine
+from automl_opt.training.pool import open_pool
 from automl_opt.training.task import Task, load_task
 
 LEASE_S = 600.0
@@ -40,6 +41,7 @@ MAY_CHANGE = {
     "[training] device",
     "[training] threads",
     "[training] together",
+    "[training] workers",
     "[training] checkpoint_every",
     "[ranges]",  # looked at arm by arm, as part of the search space
 }
@@ -81,21 +83,20 @@ def run(
         StoreError: the database is in use by another run of this study, or fails.
         AllTrialsFailed: the first trials of every arm failed.
     """
-    task = task or load_task(spec)
+    given, task = task is not None, task or load_task(spec)
     spec = with_direction(spec, task)
     builder = TorchBuilder(host.catalog)
     spaces = arms_of(spec, host.catalog, task.ranges(spec), builder)
     refuse_changes(spec, spaces, store, host.catalog)
     with claimed(spec.name, store):
-        engine = open_engine(
-            task,
-            spec,
-            builder,
-            spaces[0].default(),
-            slots=slots(spec, len(spaces)),
-            memory=folder_of(spec.name, store) / MEMORY,
-        )
-        with storage_at(store.url) as storage:
+        probe, places = spaces[0].default(), slots(spec, len(spaces))
+        memory = folder_of(spec.name, store) / MEMORY
+        engine: Engine
+        if spec.workers > 1:
+            engine = open_pool(task, spec, builder, probe, slots=places, memory=memory, given=given)
+        else:
+            engine = open_engine(task, spec, builder, probe, slots=places, memory=memory)
+        with closing(engine), storage_at(store.url) as storage:
             store.tune(storage.engine)
             arms = open_arms(spec, host.catalog, storage, spaces)
             _save_study(spec, arms, store)
@@ -109,14 +110,15 @@ def run(
 
 
 def slots(spec: StudySpec, arms: int) -> int:
-    """How many trials are in training at a time.
+    """How many trials are in training at a time, one a worker at least.
 
     For ``auto`` as many as leave every arm at least four in five of its trials to learn from. The
     number is the study's, not the machine's: it decides what a proposal knows.
     """
-    if isinstance(spec.together, int):
-        return spec.together
-    return min(MOST_SLOTS, arms * max(1, spec.trials // 5))
+    together = spec.together
+    if not isinstance(together, int):
+        together = min(MOST_SLOTS, arms * max(1, spec.trials // 5))
+    return max(together, spec.workers)
 
 
 def with_direction(spec: StudySpec, task: Task) -> StudySpec:
@@ -196,22 +198,39 @@ class _Run:
             if reason := self._reason_to_stop():
                 return self._put_down(reason)
             self._fill()
-            ended = []
-            for report in sorted(engine.advance(), key=self._order):
-                if report.measurements:
-                    self._store.epoch(report)
-                self._live[report.trial.trial_id].epoch = report.epoch
-                self._progress.epoch(report)
-                self._seconds += report.seconds
-                stop = arms.should_stop(report)
-                if report.finished:
-                    ended.append(engine.retire(report.trial))
-                elif stop:
-                    ended.append(engine.retire(report.trial, Status.PRUNED))
-            self._settle(ended)
+            self._settle(self._judged(engine.advance()))
+            for trial in engine.lost():
+                self._go_back(trial)
         self._sweep()
-        (self._folder / MEMORY).unlink(missing_ok=True)
+        for memory in self._folder.glob("engine*.json"):
+            memory.unlink()
         return None
+
+    def _judged(self, reports: Sequence[EpochReport]) -> list[TrialResult]:
+        """Take the epochs that were reported; the results of the trials that end with them."""
+        ended = []
+        for report in sorted(reports, key=self._order):
+            if report.measurements:
+                self._store.epoch(report)
+            self._live[report.trial.trial_id].epoch = report.epoch
+            self._progress.epoch(report)
+            self._seconds += report.seconds
+            stop = self._arms.should_stop(report)
+            if report.finished:
+                ended.append(self._engine.retire(report.trial))
+            elif stop:
+                ended.append(self._engine.retire(report.trial, Status.PRUNED))
+        return ended
+
+    def _go_back(self, trial: Trial) -> None:
+        """The process of *trial* died: the trial is to go on from its last checkpoint."""
+        self._store.flush()
+        live = self._live.pop(trial.trial_id)
+        if live.checkpoint:
+            curve = self._store.curves(self._spec.name, split="valid")[trial.trial_id]
+            self._resumable[trial.trial_id] = (live.checkpoint, self._values(curve))
+        self._arms.put_back(trial)
+        self._progress.noted(f"{trial}: its worker process died after epoch {live.epoch}")
 
     def _order(self, report: EpochReport) -> tuple[int, int]:
         """Whose turn it is to be judged and told: not a matter of slots, which a resume mixes."""
@@ -283,7 +302,7 @@ class _Run:
         Where trials ended, the others are saved in the same moment: what is proposed next is
         proposed again, by a run that goes on, from the same knowledge.
         """
-        live = self._engine.live
+        live = self._engine.resting
         saved = [] if not ended and not any(map(self._is_due, live)) else self._saved(live)
         with self._store.at_once() if len(ended) + len(saved) > 1 else nullcontext():
             for trial, path in saved:
@@ -320,12 +339,13 @@ class _Run:
     def _put_down(self, reason: str) -> str:
         """Keep what is in training so that the next run goes on from here."""
         self._progress.stopping(reason)
+        self._settle(self._judged(self._engine.finish()))
         live = self._engine.live
         saved = self._saved(live)
         with self._store.at_once():
             for trial, path in saved:
                 self._store.checkpoint(trial, str(path))
-            for trial in live:
+            for trial in (*live, *self._engine.lost()):
                 self._store.interrupt(trial, None)
         self._replace(saved)
         return reason
@@ -347,10 +367,10 @@ class _Run:
             if path == live.checkpoint:
                 continue
             try:
-                self._engine.save(trial, path)
+                if self._engine.save(trial, path):
+                    saved.append((trial, path))
             except (OSError, RuntimeError) as error:  # what torch.save raises on a full disk
                 raise StoreError(f"the checkpoint {path} cannot be written: {error}") from error
-            saved.append((trial, path))
         return saved
 
     def _replace(self, saved: Sequence[tuple[Trial, Path]]) -> None:

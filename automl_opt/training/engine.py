@@ -40,6 +40,10 @@ class Engine(Protocol):
         """The trials in the slots."""
 
     @property
+    def resting(self) -> tuple[Trial, ...]:
+        """Those of them that are between two epochs, and can be saved."""
+
+    @property
     def device(self) -> str:
         """Where they train, for the records."""
 
@@ -54,16 +58,32 @@ class Engine(Protocol):
         """How *trial* is trained; asked when all that train beside it in the next epoch are in."""
 
     def advance(self) -> list[EpochReport]:
-        """Train one epoch of every live trial and evaluate it on the validation split."""
+        """Train one epoch of every live trial and evaluate it on the validation split.
 
-    def save(self, trial: Trial, checkpoint: Path) -> None:
-        """Write everything needed to go on after the epoch that *trial* has finished."""
+        Trials of other processes may be reported by a later call.
+        """
+
+    def finish(self) -> list[EpochReport]:
+        """Wait for the epochs under way, begin none."""
+
+    def lost(self) -> list[Trial]:
+        """The trials that have lost their slot since this was last asked: their process died."""
+
+    def save(self, trial: Trial, checkpoint: Path) -> bool:
+        """Write everything needed to go on after the epoch that *trial* has finished.
+
+        Returns:
+            whether it was written: a trial that is lost leaves nothing.
+        """
 
     def retire(self, trial: Trial, status: Status | None = None) -> TrialResult:
         """Free the slot; *status* where the trial is stopped from outside (pruned).
 
         A complete trial is evaluated on the test split on its way out.
         """
+
+    def close(self) -> None:
+        """Let go of everything; live trials are gone."""
 
 
 def open_engine(

@@ -39,6 +39,10 @@ class PlainEngine:
         return tuple(slot.trial for slot in self._slots)
 
     @property
+    def resting(self) -> tuple[Trial, ...]:
+        return self.live
+
+    @property
     def device(self) -> str:
         return str(self._setup.device)
 
@@ -118,13 +122,20 @@ class PlainEngine:
             reason=slot.reason,
         )
 
-    def save(self, trial: Trial, checkpoint: Path) -> None:
+    def finish(self) -> list[EpochReport]:
+        return []
+
+    def lost(self) -> list[Trial]:
+        return []
+
+    def save(self, trial: Trial, checkpoint: Path) -> bool:
         """Write beside and rename: a kill leaves the old checkpoint or the new one, whole."""
         slot = self._slot_of(trial)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         beside = checkpoint.with_suffix(".part")
         torch.save(self._state(slot), beside)
         os.replace(beside, checkpoint)
+        return True
 
     def _state(self, slot: Slot) -> dict[str, Any]:
         assert slot.live is not None
@@ -147,6 +158,9 @@ class PlainEngine:
             reason=slot.reason,
             test=test,
         )
+
+    def close(self) -> None:
+        self._slots.clear()
 
     def _slot_of(self, trial: Trial) -> Slot:
         found = [slot for slot in self._slots if slot.trial is trial]
