@@ -19,6 +19,7 @@ from automl_opt.plugin.catalog import Component
 from automl_opt.store import models, statements
 from automl_opt.store.engine import shown, writing
 from automl_opt.store.models import trial_run
+from automl_opt.store.retention import lost_trials
 from automl_opt.store.statements import Point, Run
 
 FLUSH_ROWS = 256
@@ -60,7 +61,8 @@ class Recorder:
         """Insert the arm, or bring its row up to date.
 
         Raises:
-            StoreError: the id belongs to another arm, or the arm has another id.
+            StoreError: the id belongs to another arm, or the arm has another id; or Optuna's
+                tables are here without all of its trials.
         """
         study = models.study
         described = {"spec_json": spec_json, "space_json": space_json, "space_hash": space_hash}
@@ -79,8 +81,15 @@ class Recorder:
                         f"{shown(self.engine.url)}: Optuna calls arm {arm!r} of study {name!r} "
                         f"number {study_id}, but our tables hold arm {row.arm!r} of study "
                         f"{row.name!r} as number {row.study_id}: that one was deleted in Optuna "
-                        "alone; give the study another name or name another --storage"
+                        "alone; 'automl-opt db prune' sweeps away what it left"
                     )
+            lost = lost_trials(connection, study_id)
+            if lost:
+                raise StoreError(
+                    f"{shown(self.engine.url)}: of arm {arm!r} of study {name!r} {lost} trials are "
+                    "in our tables and not in Optuna's: the study was deleted in Optuna alone; "
+                    "'automl-opt db prune' sweeps away what it left"
+                )
             if rows:
                 ours = study.c.study_id == study_id
                 connection.execute(update(study).where(ours).values(described))
