@@ -11,7 +11,6 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from automl_opt.api import PrunerSpec, StrategySpec
@@ -24,6 +23,7 @@ from automl_opt.plugin.catalog import Catalog, Component
 from automl_opt.search.allocation import History, next_arm
 from automl_opt.search.draft import Draft
 from automl_opt.search.space import RecipeSpace
+from automl_opt.search.storage import SQLError, Storage
 
 STATE_OF = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
 
@@ -60,7 +60,7 @@ class Arms:
     def __init__(
         self,
         spec: StudySpec,
-        storage: BaseStorage,
+        storage: Storage,
         spaces: Sequence[RecipeSpace],
         strategy: Component,
         pruner: Component,
@@ -126,20 +126,10 @@ class Arms:
         with _blamed(self._strategy, f"asked for {arm.name} #{number}"):
             frozen = arm.draft.propose(self._sampler(arm, number), arm.space.space)
         with _explained():
-            if self._has(arm, number):
-                raise _of_another_process(arm.study_name, number)
-            # whole or not at all: Optuna writes a trial that it is given in one transaction
-            trial_id = self._storage.create_new_trial(arm.study_id, template_trial=frozen)
-            if self._storage.get_trial_number_from_id(trial_id) != number:
-                raise _of_another_process(arm.study_name, number)
+            trial_id = self._storage.begin_trial(arm.study_id, frozen)
+        if trial_id is None:
+            raise _of_another_process(arm.study_name, number)
         return self._trial(arm, number, trial_id, frozen.params)
-
-    def _has(self, arm: Arm, number: int) -> bool:
-        try:
-            self._trial_id(arm, number)
-        except KeyError:
-            return False
-        return True
 
     def _trial_id(self, arm: Arm, number: int) -> int:
         with _explained():
@@ -199,27 +189,16 @@ class Arms:
         with _blamed(self._strategy, f"told of {result.trial}"):
             ended = arm.draft.end(number, state, result.value, self._sampler(arm, number))
         with _explained():
-            self._write(result, ended)
-
-    def _write(self, result: TrialResult, ended: FrozenTrial) -> None:
-        """The state comes last: until then the trial is unfinished and will be told again."""
-        storage, trial_id = self._storage, result.trial.trial_id
-        for step, value in ended.intermediate_values.items():
-            storage.set_trial_intermediate_value(trial_id, step, value)
-        known = storage.get_trial_system_attrs(trial_id)
-        for key, value in ended.system_attrs.items():
-            if known.get(key) != value:
-                storage.set_trial_system_attr(trial_id, key, value)
-        if result.status.is_failure:
-            storage.set_trial_user_attr(trial_id, "status", str(result.status))
-            storage.set_trial_user_attr(trial_id, "reason", result.reason)
-        storage.set_trial_state_values(trial_id, ended.state, ended.values)
+            failed = {"status": str(result.status), "reason": result.reason}
+            self._storage.end_trial(
+                result.trial.trial_id, ended, failed if result.status.is_failure else {}
+            )
 
 
 def open_arms(
     spec: StudySpec,
     catalog: Catalog,
-    storage: BaseStorage,
+    storage: Storage,
     spaces: Sequence[RecipeSpace],
 ) -> Arms:
     """The arms of *spec* (its direction settled), each with its study in *storage*.
@@ -293,7 +272,7 @@ def sampler(catalog: Catalog, name: str, seed: int | None, params: dict[str, Any
     return made
 
 
-def open_storage(url: str) -> RDBStorage:
+def open_storage(url: str) -> Storage:
     """Optuna's tables in the database at *url*, made if missing.
 
     Raises:
@@ -302,13 +281,13 @@ def open_storage(url: str) -> RDBStorage:
     arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     try:
         with _explained():
-            return RDBStorage(url, engine_kwargs=arguments)
+            return Storage(url, engine_kwargs=arguments)
     except RuntimeError as error:  # what Optuna raises for a schema that is not its own
         raise StoreError(f"Optuna's tables: {' '.join(str(error).split())}") from error
 
 
 @contextmanager
-def storage_at(url: str) -> Iterator[RDBStorage]:
+def storage_at(url: str) -> Iterator[Storage]:
     """:func:`open_storage`, closed in the end; inside, Optuna does not tell what it does."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
@@ -367,6 +346,6 @@ def _explained() -> Iterator[None]:
     """Inside, an error of the database behind Optuna's storage is a :class:`StoreError`."""
     try:
         yield
-    except StorageInternalError as error:
+    except (StorageInternalError, SQLError) as error:
         said = str(error.__cause__ or error).splitlines()[0]
         raise StoreError(f"Optuna's tables: {said}") from error

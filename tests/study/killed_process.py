@@ -14,26 +14,28 @@ import sys
 from functools import wraps
 
 import torch
-from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialValueModel
 
 from automl_opt.core.spec import load_study
 from automl_opt.plugin.host import load_host
+from automl_opt.search import storage
 from automl_opt.search.arms import Arms, storage_at
 from automl_opt.store import Store
 from automl_opt.study import runner
 from automl_opt.training.plain import PlainEngine
 
 PLACES = {
-    "before the trial is in the database": (RDBStorage, "create_new_trial", False),
-    "after the trial is in the database": (RDBStorage, "create_new_trial", True),
+    "before the trial is in the database": (storage.Storage, "begin_trial", False),
+    "in the middle of writing the trial": (storage, "_write_attrs", False),
+    "after the trial is in the database": (storage.Storage, "begin_trial", True),
     "after the run has begun": (Store, "start_run", True),
     "before the checkpoint is written": (PlainEngine, "save", False),
     "after the checkpoint is written": (PlainEngine, "save", True),
     "after the checkpoint is known": (Store, "checkpoint", True),
     "before the result is in our tables": (Store, "finish", False),
     "after the result is in our tables": (Store, "finish", True),
-    "in the middle of telling Optuna": (RDBStorage, "set_trial_intermediate_value", True),
-    "before Optuna knows the state": (RDBStorage, "set_trial_state_values", False),
+    "in the middle of telling Optuna": (TrialValueModel, "value_to_stored_repr", False),
+    "before Optuna knows the state": (storage.Storage, "end_trial", False),
     "after Optuna was told": (Arms, "tell", True),
 }
 

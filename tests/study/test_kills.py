@@ -82,7 +82,7 @@ def test_a_study_killed_at_random_moments_ends_as_the_undisturbed_one(
 def test_a_study_killed_at_every_place_ends_as_the_undisturbed_one(
     undisturbed, host, tmp_path, pruner, order
 ):
-    """Eleven runs one after the other, the first ten trials of which are killed somewhere."""
+    """Runs one after the other, each of them killed somewhere else."""
     study, expected = undisturbed(240, pruner)
     url = f"sqlite:///{tmp_path}/killed.db"
     bombs = [word for place in list(PLACES)[::order] for word in (place, "1")]

@@ -1,0 +1,241 @@
+"""Optuna's tables, written a trial at a time and read by columns.
+
+Optuna's own storage writes each report, each attribute and the state in a transaction of its own,
+and reads a history object by object. The tables and what is in them are the same: plain Optuna
+reads what is written here. Below its public methods Optuna has no interface for that, so this
+stands on private ones of the one minor version that we allow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Container, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session, sqlalchemy_exc
+from optuna.trial import FrozenTrial, TrialState
+
+SQLError: type[Exception] = sqlalchemy_exc.SQLAlchemyError
+"""What Optuna lets through where it makes its tables; elsewhere it wraps it."""
+
+
+class Storage(RDBStorage):
+    """What :class:`optuna.storages.RDBStorage` is, with a trial begun and ended at once."""
+
+    def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
+        try:
+            super().__init__(url, engine_kwargs)
+        except BaseException:
+            if hasattr(self, "engine"):
+                self.engine.dispose()
+            raise
+
+    def begin_trial(self, study_id: int, trial: FrozenTrial) -> int | None:
+        """Write the running *trial* under its number, whole or not at all; its id.
+
+        Returns:
+            ``None`` where the number is not the study's next; nothing is written then.
+        """
+        with _create_scoped_session(self.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+            row = models.TrialModel(
+                study_id=study_id,
+                number=trial.number,
+                state=trial.state,
+                datetime_start=trial.datetime_start,
+            )
+            session.add(row)
+            session.flush()  # SQLite locks here, so what is read now stays true
+            trial_id: int = row.trial_id
+            if _last_number_before(session, study_id, trial_id) != trial.number - 1:
+                session.rollback()
+                return None
+            params = models.TrialParamModel.__table__
+            rows = [
+                {
+                    "trial_id": trial_id,
+                    "param_name": name,
+                    "param_value": trial.distributions[name].to_internal_repr(value),
+                    "distribution_json": distribution_to_json(trial.distributions[name]),
+                }
+                for name, value in trial.params.items()
+            ]
+            if rows:
+                session.execute(params.insert(), rows)
+            _write_attrs(session, models.TrialSystemAttributeModel, trial_id, trial.system_attrs)
+            return trial_id
+
+    def end_trial(
+        self, trial_id: int, trial: FrozenTrial, user_attrs: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write how a running trial ended, whole or not at all: reports, attributes, values, state.
+
+        Raises:
+            UpdateFinishedTrialError: the trial has ended before.
+        """
+        value_model, report_model = models.TrialValueModel, models.TrialIntermediateValueModel
+        with _create_scoped_session(self.scoped_session) as session:
+            row = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+            self.check_trial_is_updatable(trial_id, row.state)
+            reports = []
+            for step, reported in trial.intermediate_values.items():
+                value, kind = report_model.intermediate_value_to_stored_repr(reported)
+                reports.append(
+                    {
+                        "trial_id": trial_id,
+                        "step": step,
+                        "intermediate_value": value,
+                        "intermediate_value_type": kind,
+                    }
+                )
+            if reports:
+                # an earlier version of ours may have been killed after some of them
+                session.query(report_model).filter(report_model.trial_id == trial_id).delete()
+                session.execute(report_model.__table__.insert(), reports)
+            _write_attrs(session, models.TrialSystemAttributeModel, trial_id, trial.system_attrs)
+            _write_attrs(session, models.TrialUserAttributeModel, trial_id, user_attrs or {})
+            for objective, found in enumerate(trial.values or ()):
+                value, kind = value_model.value_to_stored_repr(found)
+                session.add(
+                    value_model(
+                        trial_id=trial_id, objective=objective, value=value, value_type=kind
+                    )
+                )
+            row.state, row.datetime_complete = trial.state, trial.datetime_complete
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        """By columns, one query a table; a few trials among many are left to Optuna."""
+        if included_trial_ids:
+            found: list[FrozenTrial] = super()._get_trials(
+                study_id, states, included_trial_ids, trial_id_greater_than
+            )
+            return found
+        with _create_scoped_session(self.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(study_id, session)
+            return _History(session, study_id, states, trial_id_greater_than).trials()
+
+
+class _History:
+    """The trials of a study, gathered from the rows of six tables."""
+
+    def __init__(
+        self, session: Any, study_id: int, states: Container[TrialState] | None, after: int
+    ) -> None:
+        trial = models.TrialModel
+        self._session = session
+        self._wanted = [trial.study_id == study_id]
+        if states is not None:
+            self._wanted.append(trial.state.in_(states))
+        if after > -1:
+            self._wanted.append(trial.trial_id > after)
+
+    def trials(self) -> list[FrozenTrial]:
+        trial, value, param = models.TrialModel, models.TrialValueModel, models.TrialParamModel
+        report = models.TrialIntermediateValueModel
+        values: dict[int, list[float]] = defaultdict(list)
+        for trial_id, number, kind in self._rows(
+            value, value.value, value.value_type, order=value.objective
+        ):
+            values[trial_id].append(value.stored_repr_to_value(number, kind))
+        params: dict[int, dict[str, Any]] = defaultdict(dict)
+        distributions: dict[int, dict[str, BaseDistribution]] = defaultdict(dict)
+        known: dict[str, BaseDistribution] = {}
+        columns = (param.param_name, param.param_value, param.distribution_json)
+        for trial_id, name, number, text in self._rows(param, *columns, order=param.param_id):
+            distribution = known.get(text)
+            if distribution is None:
+                distribution = known[text] = json_to_distribution(text)
+            params[trial_id][name] = distribution.to_external_repr(number)
+            distributions[trial_id][name] = distribution
+        reports: dict[int, dict[int, float]] = defaultdict(dict)
+        columns = (report.step, report.intermediate_value, report.intermediate_value_type)
+        finite = report.TrialIntermediateValueType.FINITE
+        for trial_id, step, number, kind in self._rows(
+            report, *columns, order=report.trial_intermediate_value_id
+        ):
+            reports[trial_id][step] = (
+                number if kind is finite else report.stored_repr_to_intermediate_value(number, kind)
+            )
+        user = self._attrs(models.TrialUserAttributeModel)
+        system = self._attrs(models.TrialSystemAttributeModel)
+        rows = (
+            self._session.query(
+                trial.trial_id,
+                trial.number,
+                trial.state,
+                trial._datetime_start_utc,
+                trial._datetime_complete_utc,
+            )
+            .filter(*self._wanted)
+            .order_by(trial.trial_id)
+        )
+        return [
+            FrozenTrial(
+                number=number,
+                state=state,
+                value=None,
+                values=values.get(trial_id),
+                datetime_start=_local(start),
+                datetime_complete=_local(complete),
+                params=params.get(trial_id, {}),
+                distributions=distributions.get(trial_id, {}),
+                user_attrs=user.get(trial_id, {}),
+                system_attrs=system.get(trial_id, {}),
+                intermediate_values=reports.get(trial_id, {}),
+                trial_id=trial_id,
+            )
+            for trial_id, number, state, start, complete in rows
+        ]
+
+    def _attrs(self, model: Any) -> dict[int, dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = defaultdict(dict)
+        for trial_id, key, text in self._rows(model, model.key, model.value_json):
+            found[trial_id][key] = json.loads(text)
+        return found
+
+    def _rows(self, model: Any, *columns: Any, order: Any = None) -> Any:
+        rows = self._session.query(model.trial_id, *columns).join(model.trial).filter(*self._wanted)
+        return rows if order is None else rows.order_by(order)
+
+
+def _last_number_before(session: Any, study_id: int, trial_id: int) -> int:
+    """The number of the study's newest other trial, -1 where there is none."""
+    trial = models.TrialModel
+    found = (
+        session.query(trial.number)
+        .filter(trial.study_id == study_id, trial.trial_id < trial_id)
+        .order_by(trial.trial_id.desc())
+        .first()
+    )
+    return -1 if found is None else int(found[0])
+
+
+def _write_attrs(session: Any, model: Any, trial_id: int, attrs: Mapping[str, Any]) -> None:
+    """Insert *attrs* in the place of those of the same keys; others' stay."""
+    if not attrs:
+        return
+    mine = (model.trial_id == trial_id, model.key.in_(list(attrs)))
+    session.query(model).filter(*mine).delete()
+    rows = [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        for key, value in attrs.items()
+    ]
+    session.execute(model.__table__.insert(), rows)
+
+
+def _local(moment: datetime | None) -> datetime | None:
+    """Optuna's tables hold UTC, its trials local time, neither with a zone."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
