@@ -1,16 +1,17 @@
-"""How long the public views take on 100 000 trials: ``python benchmarks/storage/views.py [URL]``.
+"""How long the public views take on 100 000 trials: ``python benchmarks/storage/views.py``.
 
-A database of 20 studies with 5 arms of 1 000 trials each is made by plain inserts: 10 epochs a
-trial, two metrics, four components. Every query that a dashboard sends is then asked seven times:
-of one study, and of all where that is sensible. URL defaults to an SQLite file in a temporary
-folder; a PostgreSQL database must be empty.
+Studies of 5 arms share the trials equally: 20 studies, or one that has them all (``--studies 1``).
+They are made by plain inserts: 10 epochs a trial, two metrics on two splits, four components, and
+for each study a verdict of 3 recipes on 30 common seeds. What a dashboard asks is then asked seven
+times: of one study, and of all. ``--storage`` names another database than an SQLite file in a
+temporary folder; it must be empty, or filled by a run before.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,43 +24,46 @@ from sqlalchemy import Connection, insert, text
 from automl_opt.store import Store, models
 from automl_opt.store.views import VIEWS
 
-STUDIES, ARMS, TRIALS, EPOCHS = 20, 5, 1000, 10
+ALL_TRIALS, ARMS, EPOCHS = 100_000, 5, 10
 REPEATS = 7
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = {
     "question": "Which optimizer?",
     "[objective] metric": "accuracy",
     "[objective] direction": "maximize",
-    "[search] trials": TRIALS,
+    "[search] trials": 1000,
     "[search] strategy": {"name": "tpe"},
     "[search] pruner": {"name": "median"},
     "[space] rest": "x" * 800,  # what else a study file says
 }
 ROLES = ("optimizer", "scheduler", "regularizer", "initializer")
 ONE = {
-    "hpo_v_curve": "WHERE study = 'study 7' AND metric = 'loss' AND split = 'valid' AND trial < 10",
+    "hpo_v_curve": "AND metric = 'loss' AND split = 'valid' AND trial < 10",
 }
-"""What a dashboard asks of one study; without an entry, every row of it."""
+"""What a dashboard asks of one study beyond its name; without an entry, every row of it."""
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--studies", type=int, default=20)
+    parser.add_argument("--storage", metavar="URL")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/views.db"
-        with Store.open(url) as store:
+        file = Path(folder) / "views.db"
+        with Store.open(given.storage or f"sqlite:///{file}") as store:
             if not store.studies():
-                fill(store)
-            file = Path(folder) / "views.db"
+                fill(store, given.studies)
             size = f", {file.stat().st_size / 2**20:.0f} MiB" if file.exists() else ""
-            print(f"{STUDIES * ARMS * TRIALS} trials{size}\n")
+            print(f"{ALL_TRIALS} trials in {given.studies} studies{size}\n")
             print("| view | one study, ms | rows | all studies, ms | rows |")
             print("|---|---:|---:|---:|---:|")
             with store.engine.connect() as connection:
                 for view in VIEWS:
-                    one = ONE.get(view.name, "WHERE study = 'study 7'")
-                    cells = [*asked(connection, f"SELECT * FROM {view.name} {one}")]
-                    if view.name != "hpo_v_curve":
-                        cells += asked(connection, f"SELECT * FROM {view.name}")
-                    print(f"| `{view.name}` | {' | '.join(cells)} |")
+                    query = f"SELECT * FROM {view.name}"
+                    one = f"{query} WHERE study = 'study 0' {ONE.get(view.name, '')}"
+                    cells = [*asked(connection, one)]
+                    cells += asked(connection, query) if view.name not in ONE else ("–", "–")
+                    print(f"| `{view.name}` | {' | '.join(cells)} |", flush=True)
 
 
 def asked(connection: Connection, query: str) -> tuple[str, str]:
@@ -72,13 +76,14 @@ def asked(connection: Connection, query: str) -> tuple[str, str]:
     return f"{statistics.median(times):.1f}", str(len(rows))
 
 
-def fill(store: Store) -> None:
+def fill(store: Store, studies: int) -> None:
     with store.engine.begin() as connection:
         connection.execute(insert(models.environment), [{"sha256": "e", "json": '{"torch": "2"}'}])
         connection.execute(insert(models.metric), [{"name": "accuracy"}, {"name": "loss"}])
         connection.execute(insert(models.plugin), [component(role) for role in ROLES])
-        for study in range(STUDIES):
-            fill_study(connection, study)
+        for study in range(studies):
+            fill_study(connection, study, ALL_TRIALS // (ARMS * studies))
+            fill_verdict(connection, study)
     with store.engine.begin() as connection:
         connection.execute(text("ANALYZE"))
 
@@ -94,7 +99,7 @@ def component(role: str) -> dict[str, Any]:
     }
 
 
-def fill_study(connection: Connection, study: int) -> None:
+def fill_study(connection: Connection, study: int, trials: int) -> None:
     ids = range(study * ARMS + 1, (study + 1) * ARMS + 1)
     connection.execute(
         insert(models.study),
@@ -111,7 +116,11 @@ def fill_study(connection: Connection, study: int) -> None:
             for study_id in ids
         ],
     )
-    runs = [run(study_id, number) for study_id in ids for number in range(TRIALS)]
+    runs = [
+        run(study_id, number, (study_id - 1) * trials + number + 1)
+        for study_id in ids
+        for number in range(trials)
+    ]
     connection.execute(insert(models.trial_run), runs)
     params = json.dumps({"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "lr": 0.001})
     connection.execute(
@@ -132,9 +141,49 @@ def fill_study(connection: Connection, study: int) -> None:
         connection.execute(insert(models.epoch_metric), list(curve(each)))
 
 
-def run(study_id: int, number: int) -> dict[str, Any]:
+def fill_verdict(connection: Connection, study: int) -> None:
+    values = {"name": f"study {study}", "kind": "recipe", "number": 0, "plan_json": "{}"}
+    now = {"created_at": BEGAN, "updated_at": BEGAN}
+    connection.execute(insert(models.verdict).values(id=study + 1, **values, **now))
+    recipes = [f"arm {arm} #0" for arm in range(3)]
+    connection.execute(
+        insert(models.verdict_run),
+        [
+            {
+                "verdict_id": study + 1,
+                "stage": "confirm",
+                "recipe": recipe,
+                "seed": seed,
+                "seeds_json": "{}",
+                "state": "complete",
+                "value": 0.9 + seed / 1000,
+                "metrics_json": "{}",
+                "epochs": EPOCHS,
+                "seconds": 1.5,
+                "worker": "host:0",
+                "device": "cpu",
+                "ended_at": BEGAN,
+                "env_id": 1,
+            }
+            for recipe in recipes
+            for seed in range(30)
+        ],
+    )
+    pair = {"leader": recipes[0], "alpha": 0.05, "wins": 7, "losses": 3, "ties": 0}
+    connection.execute(
+        insert(models.look),
+        [
+            {"verdict_id": study + 1, "seeds": seeds, "other": other, "outcome": "open", **pair}
+            for other in recipes[1:]
+            for seeds in (10, 20, 30)
+        ],
+    )
+    told = {"kind": "budget", "evidence": "few trials", "advice": "more", "found_at": BEGAN}
+    connection.execute(insert(models.finding), [{"name": f"study {study}", **told}])
+
+
+def run(study_id: int, number: int, run_id: int) -> dict[str, Any]:
     """Of 20 trials one diverges, four are pruned and the rest are complete."""
-    run_id = (study_id - 1) * TRIALS + number + 1
     state = {0: "diverged", 1: "pruned", 2: "pruned", 3: "pruned", 4: "pruned"}.get(number % 20)
     return {
         "run_id": run_id,
