@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 SQLError: type[Exception] = sqlalchemy_exc.SQLAlchemyError
 """What Optuna lets through where it makes its tables; elsewhere it wraps it."""
+
+_TRIALS = models.TrialModel.__table__
 
 
 class Storage(RDBStorage):
@@ -42,20 +44,18 @@ class Storage(RDBStorage):
             ``None`` where the number is not the study's next; nothing is written then.
         """
         with _create_scoped_session(self.scoped_session) as session:
-            models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
-            row = models.TrialModel(
-                study_id=study_id,
-                number=trial.number,
-                state=trial.state,
-                datetime_start=trial.datetime_start,
-            )
-            session.add(row)
-            session.flush()  # SQLite locks here, so what is read now stays true
-            trial_id: int = row.trial_id
+            _lock(session, models.StudyModel.study_id, study_id)
+            row = {
+                "study_id": study_id,
+                "number": trial.number,
+                "state": trial.state,
+                "datetime_start": _utc(trial.datetime_start),
+            }
+            # SQLite locks here, so what is read below stays true
+            trial_id = int(session.execute(_TRIALS.insert(), row).inserted_primary_key[0])
             if _last_number_before(session, study_id, trial_id) != trial.number - 1:
                 session.rollback()
                 return None
-            params = models.TrialParamModel.__table__
             rows = [
                 {
                     "trial_id": trial_id,
@@ -66,7 +66,7 @@ class Storage(RDBStorage):
                 for name, value in trial.params.items()
             ]
             if rows:
-                session.execute(params.insert(), rows)
+                session.execute(models.TrialParamModel.__table__.insert(), rows)
             _write_attrs(session, models.TrialSystemAttributeModel, trial_id, trial.system_attrs)
             return trial_id
 
@@ -78,35 +78,15 @@ class Storage(RDBStorage):
         Raises:
             UpdateFinishedTrialError: the trial has ended before.
         """
-        value_model, report_model = models.TrialValueModel, models.TrialIntermediateValueModel
         with _create_scoped_session(self.scoped_session) as session:
-            row = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-            self.check_trial_is_updatable(trial_id, row.state)
-            reports = []
-            for step, reported in trial.intermediate_values.items():
-                value, kind = report_model.intermediate_value_to_stored_repr(reported)
-                reports.append(
-                    {
-                        "trial_id": trial_id,
-                        "step": step,
-                        "intermediate_value": value,
-                        "intermediate_value_type": kind,
-                    }
-                )
-            if reports:
-                # an earlier version of ours may have been killed after some of them
-                session.query(report_model).filter(report_model.trial_id == trial_id).delete()
-                session.execute(report_model.__table__.insert(), reports)
+            [state] = _lock(session, models.TrialModel.trial_id, trial_id, models.TrialModel.state)
+            self.check_trial_is_updatable(trial_id, state)
+            _write_reports(session, trial_id, trial.intermediate_values)
             _write_attrs(session, models.TrialSystemAttributeModel, trial_id, trial.system_attrs)
             _write_attrs(session, models.TrialUserAttributeModel, trial_id, user_attrs or {})
-            for objective, found in enumerate(trial.values or ()):
-                value, kind = value_model.value_to_stored_repr(found)
-                session.add(
-                    value_model(
-                        trial_id=trial_id, objective=objective, value=value, value_type=kind
-                    )
-                )
-            row.state, row.datetime_complete = trial.state, trial.datetime_complete
+            _write_values(session, trial_id, trial.values or ())
+            end = {"state": trial.state, "datetime_complete": _utc(trial.datetime_complete)}
+            session.execute(_TRIALS.update().where(_TRIALS.c.trial_id == trial_id), end)
 
     def _get_trials(
         self,
@@ -209,6 +189,51 @@ class _History:
         return rows if order is None else rows.order_by(order)
 
 
+def _lock(session: Any, key: Any, value: int, *columns: Any) -> Any:
+    """The *columns* of a row that is ours alone, where the database can, until we commit.
+
+    Raises:
+        KeyError: there is no such row.
+    """
+    row = session.query(*(columns or (key,))).filter(key == value).with_for_update().first()
+    if row is None:
+        raise KeyError(f"Optuna's tables have no {key.key} {value}")
+    return row
+
+
+def _write_reports(session: Any, trial_id: int, reports: Mapping[int, float]) -> None:
+    """What was reported, in the place of what an earlier version of ours may have half told."""
+    if not reports:
+        return
+    model = models.TrialIntermediateValueModel
+    rows = []
+    for step, reported in reports.items():
+        value, kind = model.intermediate_value_to_stored_repr(reported)
+        rows.append(
+            {
+                "trial_id": trial_id,
+                "step": step,
+                "intermediate_value": value,
+                "intermediate_value_type": kind,
+            }
+        )
+    table = model.__table__
+    session.execute(table.delete().where(table.c.trial_id == trial_id))
+    session.execute(table.insert(), rows)
+
+
+def _write_values(session: Any, trial_id: int, values: Sequence[float]) -> None:
+    model = models.TrialValueModel
+    rows = []
+    for objective, number in enumerate(values):
+        value, kind = model.value_to_stored_repr(number)
+        rows.append(
+            {"trial_id": trial_id, "objective": objective, "value": value, "value_type": kind}
+        )
+    if rows:
+        session.execute(model.__table__.insert(), rows)
+
+
 def _last_number_before(session: Any, study_id: int, trial_id: int) -> int:
     """The number of the study's newest other trial, -1 where there is none."""
     trial = models.TrialModel
@@ -225,13 +250,18 @@ def _write_attrs(session: Any, model: Any, trial_id: int, attrs: Mapping[str, An
     """Insert *attrs* in the place of those of the same keys; others' stay."""
     if not attrs:
         return
-    mine = (model.trial_id == trial_id, model.key.in_(list(attrs)))
-    session.query(model).filter(*mine).delete()
+    table = model.__table__
+    mine = (table.c.trial_id == trial_id) & table.c.key.in_(list(attrs))
+    session.execute(table.delete().where(mine))
     rows = [
         {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
         for key, value in attrs.items()
     ]
-    session.execute(model.__table__.insert(), rows)
+    session.execute(table.insert(), rows)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _local(moment: datetime | None) -> datetime | None:

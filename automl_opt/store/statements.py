@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from automl_opt.core.result import Status, Trial
 from automl_opt.plugin.catalog import Component
@@ -29,6 +29,7 @@ from automl_opt.store import models
 from automl_opt.store.models import UTCDateTime, epoch_metric, trial_run
 
 TEST_SPLIT = "test"
+_INSERT_POINTS = insert(epoch_metric)
 
 
 class Point(NamedTuple):
@@ -51,6 +52,36 @@ class Run:
     lease_s: float
     epoch: int
     seconds: float  # of training, over all attempts
+
+
+class Ids:
+    """Ids of rows that never change or go: asked once, remembered once they are committed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], int] = {}
+        self._found: dict[tuple[Any, ...], int] = {}
+
+    def begin(self) -> None:
+        """Forget what a transaction found that was rolled back."""
+        self._found.clear()
+
+    def commit(self) -> None:
+        """Remember what the transaction found."""
+        self._kept |= self._found
+
+    def of(
+        self,
+        connection: Connection,
+        table: Table,
+        key: Mapping[str, Any],
+        more: Mapping[str, Any] | None = None,
+    ) -> int:
+        """The id of the row that has *key*, inserted with *more* where there is none."""
+        known = (table.name, *key.values())
+        found = self._kept.get(known) or self._found.get(known)
+        if found is None:
+            found = self._found[known] = _id_of(connection, table, key, more)
+        return found
 
 
 def take_over(
@@ -113,35 +144,43 @@ def renew_leases(connection: Connection, runs: Sequence[Run], now: datetime) -> 
     )
 
 
-def save_points(
-    connection: Connection, points: Sequence[Point], known: Mapping[str, int]
-) -> dict[str, int]:
-    """Insert *points*; returns *known* with the ids of the metrics that were new."""
-    metric_ids = dict(known)
-    for name in sorted({point.metric for point in points} - metric_ids.keys()):
-        metric_ids[name] = _id_of(connection, models.metric, {"name": name})
-    if points:
-        connection.execute(
-            insert(epoch_metric),
-            [
-                {
-                    "run_id": point.run_id,
-                    "metric_id": metric_ids[point.metric],
-                    "split": point.split,
-                    "epoch": point.epoch,
-                    "value": point.value,
-                    "seconds": point.seconds,
-                }
-                for point in points
-            ],
-        )
-    return metric_ids
+def save_points(connection: Connection, points: Sequence[Point], ids: Ids) -> None:
+    """Insert *points*."""
+    if not points:
+        return
+    names = sorted({point.metric for point in points})
+    metrics = {name: ids.of(connection, models.metric, {"name": name}) for name in names}
+    rows = [
+        (run_id, metrics[metric], split, epoch, value, seconds)
+        for run_id, metric, split, epoch, value, seconds in points
+    ]
+    if connection.dialect.driver == "psycopg":
+        _copy(connection, epoch_metric, rows)
+    else:
+        names = epoch_metric.c.keys()
+        connection.execute(_INSERT_POINTS, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _copy(connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    """What an insert does, by PostgreSQL's COPY: a fourth of the time."""
+    columns = ", ".join(table.c.keys())
+    statement = f"COPY {table.name} ({columns}) FROM STDIN"
+    dbapi: Any = connection.dialect.loaded_dbapi
+    try:
+        with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except dbapi.Error as error:  # SQLAlchemy, which would have wrapped it, was not asked
+        raise DBAPIError.instance(
+            statement, None, error, dbapi.Error, dialect=connection.dialect
+        ) from error
 
 
 def save_parts(
     connection: Connection,
     run_id: int,
     parts: Sequence[tuple[str, Component, Mapping[str, Any]]],
+    ids: Ids,
 ) -> None:
     rows: list[dict[str, Any]] = []
     for role, component, params in parts:
@@ -158,7 +197,7 @@ def save_parts(
                 "run_id": run_id,
                 "role": role,
                 "position": sum(row["role"] == role for row in rows),
-                "plugin_id": _id_of(connection, models.plugin, described),
+                "plugin_id": ids.of(connection, models.plugin, described),
                 "params_json": _json(params),
             }
         )
@@ -166,10 +205,12 @@ def save_parts(
         connection.execute(insert(models.run_plugin), rows)
 
 
-def environment_id(connection: Connection, environment: Mapping[str, Any]) -> int:
+def environment_id(
+    connection: Connection, environment: Mapping[str, Any], ids: Ids | None = None
+) -> int:
     text = _json(environment)
     key = {"sha256": hashlib.sha256(text.encode()).hexdigest()}
-    return _id_of(connection, models.environment, key, {"json": text})
+    return (ids or Ids()).of(connection, models.environment, key, {"json": text})
 
 
 def _id_of(

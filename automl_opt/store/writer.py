@@ -20,7 +20,7 @@ from automl_opt.store import models, statements
 from automl_opt.store.engine import shown, writing
 from automl_opt.store.models import trial_run
 from automl_opt.store.retention import lost_trials
-from automl_opt.store.statements import Point, Run
+from automl_opt.store.statements import Ids, Point, Run
 
 FLUSH_ROWS = 256
 FLUSH_EVERY_S = 2.0
@@ -45,7 +45,7 @@ class Recorder:
         self._ended: dict[int, Status | None] = {}  # None: taken over by another process
         self._gathered: list[Point] = []
         self._flushed_at = time.monotonic()
-        self._metric_ids: dict[str, int] = {}
+        self._ids = Ids()
         self._pending: list[_Change] | None = None  # inside at_once
 
     def save_study(
@@ -124,6 +124,7 @@ class Recorder:
             self.flush()
         now = _now()
         with writing(self.engine) as connection:
+            self._ids.begin()
             earlier = connection.execute(
                 select(trial_run.c.run_id, trial_run.c.attempt, trial_run.c.checkpoint_uri)
                 .where(trial_run.c.trial_id == trial.trial_id)
@@ -155,10 +156,11 @@ class Recorder:
                     "lease_until": now + timedelta(seconds=lease_s),
                     "started_at": now,
                     "checkpoint_uri": saved[-1] if saved and from_epoch else None,
-                    "env_id": statements.environment_id(connection, environment),
+                    "env_id": statements.environment_id(connection, environment, self._ids),
                 },
             )
-            statements.save_parts(connection, run_id, parts)
+            statements.save_parts(connection, run_id, parts, self._ids)
+        self._ids.commit()
         self._ended.pop(trial.trial_id, None)
         self._live[trial.trial_id] = Run(run_id, trial, lease_s, from_epoch, seconds)
         return run_id
@@ -250,11 +252,12 @@ class Recorder:
         now = _now()
         points = [point for change in changes for point in change.points]
         with writing(self.engine) as connection:
+            self._ids.begin()
             states = statements.states(connection, held)
             alive = {key for key, state in states.items() if state == Status.RUNNING}
             statements.renew_leases(connection, [held[key] for key in sorted(alive)], now)
             rows = [point for point in (*self._gathered, *points) if point.run_id in alive]
-            metric_ids = statements.save_points(connection, rows, self._metric_ids)
+            statements.save_points(connection, rows, self._ids)
             for change in changes:
                 values = dict(change.values)
                 if change.ends is not None:
@@ -264,7 +267,7 @@ class Recorder:
                     connection.execute(update(trial_run).where(this).values(values))
 
         # committed: only now is anything forgotten
-        self._metric_ids = metric_ids
+        self._ids.commit()
         self._gathered.clear()
         self._flushed_at = time.monotonic()
         for change in changes:

@@ -380,3 +380,38 @@ def test_what_fails_on_the_way_leaves_nothing_and_may_be_repeated(store):
     assert store.trials("digits")[0].checkpoint_uri is None
     store.checkpoint(trial(), "c.pt")
     assert store.trials("digits")[0].checkpoint_uri == "c.pt"
+
+
+def test_ids_of_a_transaction_that_was_rolled_back_are_not_remembered(store, monkeypatch):
+    """A metric that it had inserted is not there: to go on with its id would point nowhere."""
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    save_points = statements.save_points
+
+    def save_and_fail(*arguments):
+        save_points(*arguments)
+        raise RuntimeError("pulled the plug")
+
+    monkeypatch.setattr(statements, "save_points", save_and_fail)
+    with pytest.raises(RuntimeError, match="plug"):
+        store.flush()
+    monkeypatch.undo()
+    other = (Measurement("valid", "other", 1.0),)
+    store.epoch(EpochReport(trial=trial(), epoch=2, value=1.0, measurements=other, seconds=1.0))
+
+    store.flush()
+
+    found = [(row.epoch, row.metric) for row in store.curve(100)]
+    assert found == [(1, "loss"), (1, "accuracy"), (1, "loss"), (2, "other")]
+
+
+def test_a_row_that_is_there_already_is_refused_in_a_line(store):
+    run_id = start(store, trial())
+    store.epoch(report(trial(), 1))
+    store.flush()
+    store._gathered.append(statements.Point(run_id, "loss", "valid", 1, 0.5, 1.0))
+
+    with pytest.raises(StoreError, match="refused what was written, nothing was kept"):
+        store.flush()
+
+    assert len(store.curve(100)) == 3
