@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -16,6 +17,7 @@ from sqlalchemy import create_engine, text
 from automl_opt.core.errors import StoreError
 from automl_opt.core.result import Status
 from automl_opt.store import Store, schema, views
+from automl_opt.store.engine import open_engine, writing
 from automl_opt.store.models import metadata
 from automl_opt.store.views import VIEWS
 
@@ -164,13 +166,44 @@ def test_a_database_of_an_older_version_is_brought_up_to_date_with_all_it_holds(
     assert schema.check(url).endswith("up to date")
 
 
+RESUMED = """
+INSERT INTO hpo_study VALUES (1, 'digits', 'sgd', '{}', '[]', '0', '2026-01-01 00:00:00');
+INSERT INTO hpo_environment VALUES (1, 'e', '{}');
+INSERT INTO hpo_metric (id, name) VALUES (1, 'loss'), (2, 'accuracy');
+INSERT INTO hpo_trial_run (run_id, study_id, trial_id, number, attempt, state, seed, recipe_json,
+    epochs, from_epoch, worker, device, started_at, env_id)
+VALUES
+    (1, 1, 7, 0, 1, 'interrupted', '{}', '{}', 2, 0, 'a', 'cpu', '2026-01-01 00:00:00', 1),
+    (2, 1, 7, 0, 2, 'complete', '{}', '{}', 3, 2, 'b', 'cpu', '2026-01-02 00:00:00', 1),
+    (3, 1, 8, 1, 1, 'failed', '{}', '{}', 0, 0, 'b', 'cpu', '2026-01-02 00:00:00', 1);
+INSERT INTO hpo_epoch_metric VALUES
+    (1, 1, 'valid', 1, 0.5, 1.0), (1, 2, 'valid', 1, 0.5, 1.0), (1, 1, 'valid', 2, 0.5, 2.0),
+    (2, 1, 'valid', 3, 0.5, 4.0), (2, 1, 'test', 3, 0.5, NULL)
+"""
+
+
+def test_the_seconds_of_trials_before_0003_are_those_of_their_epochs(url):
+    engine = open_engine(url)
+    with writing(engine) as connection:
+        command.upgrade(schema.configuration(connection=connection), "0002")
+        for statement in RESUMED.split(";"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+    with Store.open(url) as store:
+        found = [(row.number, row.attempt, row.seconds) for row in store.trials("digits")]
+        with store.engine.connect() as connection:
+            first = connection.scalar(text("SELECT seconds FROM hpo_trial_run WHERE run_id = 1"))
+
+    assert found == [(0, 2, 7.0), (1, 1, 0.0)]
+    assert first == 3.0
+
+
 def test_every_version_but_the_last_has_a_frozen_database():
     assert [file.stem for file in sorted(FROZEN.glob("*.sql"))] == list(schema.VERSIONS[:-1])
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(url, monkeypatch):
-    from alembic import command
-
     upgrade = command.upgrade
 
     def upgrade_and_fail(*arguments):
