@@ -36,7 +36,8 @@ from automl_opt.core.params import Param, Value
 from automl_opt.plugin.catalog import SPEC_OF_KIND, Component
 from automl_opt.plugin.describe import PLURALS, count_text, prior_text, written
 from automl_opt.plugin.host import Host, load_host
-from automl_opt.store.views import VIEWS, View
+from automl_opt.store.view import View
+from automl_opt.store.views import VIEWS
 from automl_opt.testing import CHECKS
 
 DOCS = Path(__file__).parent

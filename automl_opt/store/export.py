@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Double, Engine, Integer, Text, select, text
 from automl_opt.core.errors import StoreError, did_you_mean
 from automl_opt.store import models
 from automl_opt.store.engine import explained, shown
-from automl_opt.store.views import VIEWS, View
+from automl_opt.store.view import View
+from automl_opt.store.views import VIEWS
 
 _BATCH = 10_000
 _SQL_TYPES: Final[dict[str, Any]] = {

@@ -2,7 +2,7 @@
 
 A new version is ``alembic.command.revision(configuration(), message=…, rev_id=…)``, its number
 here, and a database frozen at the old one among the tests. A released migration is never edited.
-Views are made anew after every upgrade, from ``views.py``: a migration makes none.
+Views are made anew after every upgrade, by ``views.py``: a migration makes none.
 """
 
 from __future__ import annotations

@@ -306,3 +306,19 @@ def test_a_frozen_database_has_its_figures_in_the_views_after_the_upgrade(tmp_pa
 
     assert tuple(arm) == ("sgd", 0.5, pytest.approx(0.25))
     assert tuple(run) == (0.5, 2.0)
+
+
+def test_a_view_of_somebodys_own_stops_an_upgrade_where_it_must_and_nothing_is_lost(url, study):
+    with study.engine.begin() as connection:
+        connection.execute(text("CREATE VIEW mine AS SELECT best FROM hpo_v_leaderboard"))
+        connection.execute(text("UPDATE hpo_alembic_version SET version_num = '0002'"))
+        connection.execute(text("ALTER TABLE hpo_trial_run RENAME COLUMN seconds TO spent"))
+    depends = study.engine.dialect.name == "postgresql"
+
+    if depends:
+        with pytest.raises(StoreError, match="other objects depend on it"):
+            schema.upgrade(url)
+        with study.engine.begin() as connection:
+            assert schema.version(connection) == "0002"
+            connection.execute(text("DROP VIEW mine"))
+    assert schema.upgrade(url).endswith("0002 -> 0003")
