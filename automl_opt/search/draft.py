@@ -46,11 +46,13 @@ class Draft:
             pruner=self._pruner,
         )
         self._study_id = self._storage.get_study_id_from_name(self._name)
+        self._count = 0  # Optuna would copy the list to count it
         for trial in trials:
             self._storage.create_new_trial(self._study_id, _as_samplers_see_it(trial))
+            self._count += 1
 
     def __len__(self) -> int:
-        return self._storage.get_n_trials(self._study_id)
+        return self._count
 
     def values(self) -> list[float | None]:
         """By number, the value of each trial that is complete."""
@@ -71,6 +73,7 @@ class Draft:
         if len(self) == 0:
             self._study.enqueue_trial(space.defaults())
         trial = self._study.ask()
+        self._count += 1
         space.suggest_values(trial)
         return self._storage.get_trial(self._trial_id(trial.number))
 

@@ -166,8 +166,9 @@ def _copy(connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]])
     columns = ", ".join(table.c.keys())
     statement = f"COPY {table.name} ({columns}) FROM STDIN"
     dbapi: Any = connection.dialect.loaded_dbapi
+    cursor: Any = connection.connection.cursor()
     try:
-        with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:
+        with cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
     except dbapi.Error as error:  # SQLAlchemy, which would have wrapped it, was not asked
