@@ -22,6 +22,10 @@ except ImportError:  # Windows: leases have to do
     fcntl = None  # type: ignore[assignment]
 
 
+MEMORY = "engine.json"
+"""The file among a study's checkpoints that keeps what its engine has measured."""
+
+
 def worker() -> str:
     """The running process, as the rows of its trials name it."""
     return f"{socket.gethostname()}:{os.getpid()}"
@@ -35,6 +39,13 @@ def folder_of(study: str, store: Store) -> Path:
     if store.engine.dialect.name == "sqlite":  # in memory: it is gone with this process
         place += worker()
     return store.folder / f"{study}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+def forget_measurements(study: str, store: Store) -> None:
+    """Delete what the engines of *study* have measured: there is nothing to go on with."""
+    name = Path(MEMORY)
+    for file in folder_of(study, store).glob(f"{name.stem}*{name.suffix}"):
+        file.unlink()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,15 +16,17 @@ from automl_opt.core.verdict import Score, Verdict
 from automl_opt.plugin.host import Host
 from automl_opt.search.space import arms_of
 from automl_opt.store import Store, TrialRow, VerdictRow, VerdictRun
-from automl_opt.study.claim import claimed, worker
+from automl_opt.study.claim import MEMORY, claimed, folder_of, forget_measurements, worker
 from automl_opt.study.finalists import SCREENED, Plan, plan_of
 from automl_opt.study.interrupts import Stop, graceful_stop
 from automl_opt.study.paired import looks
-from automl_opt.study.runner import refuse_changes, versions, with_direction
+from automl_opt.study.runner import MOST_SLOTS, refuse_changes, slots, versions, with_direction
 from automl_opt.study.selection import judged, standing
 from automl_opt.study.wording import sentences
 from automl_opt.training.build import TorchBuilder
-from automl_opt.training.engine import Engine, environment, open_engine
+from automl_opt.training.engine import Engine, environment
+from automl_opt.training.plain import How
+from automl_opt.training.pool import engine_of
 from automl_opt.training.task import Task, load_task
 
 Told = Callable[[VerdictRun, int], None]
@@ -78,7 +81,7 @@ def confirm(
         SpecError, TaskError, UnknownComponent, StoreError: as for :func:`runner.run`.
         KeyboardInterrupt: Ctrl-C while screening, when there is no verdict to give back yet.
     """
-    task = task or load_task(spec)
+    given, task = task is not None, task or load_task(spec)
     spec = with_direction(spec, task)
     builder = TorchBuilder(host.catalog)
     model = task.ranges(spec)
@@ -95,10 +98,16 @@ def confirm(
         row, plan = _begun(spec, store, now)
         done = store.verdict_runs(row)
         estimated(plan, cost_of(plan, spec, trials, done))
-        engine = open_engine(task, spec, builder, spaces[0].default())
-        with graceful_stop() as stop:
+        # its trainings are known beforehand: as many at a time as there are places for
+        places = MOST_SLOTS if spec.together == "auto" else slots(spec, len(spaces))
+        memory = folder_of(spec.name, store) / MEMORY
+        probe = spaces[0].default()
+        engine = engine_of(task, spec, builder, probe, slots=places, memory=memory, given=given)
+        with closing(engine), graceful_stop() as stop:
             trainer = Trainer(spec, store, row, plan, engine, stop, told)
             verdict = trainer.train(done)
+        if not stop:
+            forget_measurements(spec.name, store)
         runs = store.verdict_runs(row)
         said = tuple(sentences(verdict, spec.compare))
         stopped = stop.signal.name if stop.signal else None
@@ -225,22 +234,30 @@ class Trainer:
             for name in names
             if (name, seed) not in have
         ]
-        left, spent = len(jobs), dict.fromkeys(range(-len(jobs), 0), 0.0)
+        engine, left = self._engine, len(jobs)
         waiting = [replace(job, trial_id=-1 - i) for i, job in enumerate(jobs)]
-        while waiting or self._engine.live:
+        spent: dict[int, float] = {}
+        how: dict[int, How] = {}
+        while waiting or engine.live:
             if self._stop:
                 return False
-            while waiting and self._engine.free:
-                self._engine.admit(waiting.pop(0))
-            for report in self._engine.advance():
-                spent[report.trial.trial_id] += report.seconds
+            new = []
+            while waiting and engine.free:
+                new.append(waiting.pop(0))
+                engine.admit(new[-1])
+            for trial in new:
+                spent[trial.trial_id], how[trial.trial_id] = 0.0, engine.how(trial)
+            for report in engine.advance():
+                trial = report.trial
+                spent[trial.trial_id] += report.seconds
                 if report.finished:
-                    result = self._engine.retire(report.trial)
-                    run = self._ended(stage, result, spent[report.trial.trial_id])
-                    self._store.save_verdict_run(self._row, run, self._environment)
+                    run = self._ended(stage, engine.retire(trial), spent[trial.trial_id])
+                    environment = {**self._environment, **how[trial.trial_id].data()}
+                    self._store.save_verdict_run(self._row, run, environment)
                     done.append(run)
                     left -= 1
                     self._told(run, left)
+            waiting[:0] = engine.lost()
         return True
 
     def _trial(self, stage: str, name: str, seed: int) -> Trial:

@@ -19,20 +19,23 @@ from automl_opt.plugin.host import Host
 from automl_opt.search.arms import Arms, open_arms, storage_at
 from automl_opt.search.space import RecipeSpace, arms_of
 from automl_opt.store import EpochRow, Store, TrialRow
-from automl_opt.study.claim import claimed, folder_of, worker
+from automl_opt.study.claim import (
+    MEMORY,
+    claimed,
+    folder_of,
+    forget_measurements,
+    worker,
+)
 from automl_opt.study.interrupts import Stop, graceful_stop
 from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import Ranking, ranking_of
 from automl_opt.training.build import TorchBuilder
-from automl_opt.training.engine import Engine, environment, open_engine
-from automl_opt.training.pool import open_pool
+from automl_opt.training.engine import Engine, environment
+from automl_opt.training.pool import engine_of
 from automl_opt.training.task import Task, load_task
 
 LEASE_S = 600.0
 MOST_SLOTS = 64
-MEMORY = "engine.json"
-"""The file among a study's checkpoints that keeps what its engine has measured."""
-
 MAY_CHANGE = {
     "question",
     "arms",  # what the compared kind names, spelt out
@@ -91,11 +94,7 @@ def run(
     with claimed(spec.name, store):
         probe, places = spaces[0].default(), slots(spec, len(spaces))
         memory = folder_of(spec.name, store) / MEMORY
-        engine: Engine
-        if spec.workers > 1:
-            engine = open_pool(task, spec, builder, probe, slots=places, memory=memory, given=given)
-        else:
-            engine = open_engine(task, spec, builder, probe, slots=places, memory=memory)
+        engine = engine_of(task, spec, builder, probe, slots=places, memory=memory, given=given)
         with closing(engine), storage_at(store.url) as storage:
             store.tune(storage.engine)
             arms = open_arms(spec, host.catalog, storage, spaces)
@@ -202,8 +201,7 @@ class _Run:
             for trial in engine.lost():
                 self._go_back(trial)
         self._sweep()
-        for memory in self._folder.glob("engine*.json"):
-            memory.unlink()
+        forget_measurements(self._spec.name, self._store)
         return None
 
     def _judged(self, reports: Sequence[EpochReport]) -> list[TrialResult]:
@@ -276,7 +274,6 @@ class _Run:
     def _start(self, trial: Trial, epoch: int, checkpoint: Path | None) -> None:
         catalog = self._host.catalog
         how = self._engine.how(trial)
-        trained = {"training": how.mode, **({"because": how.because} if how.because else {})}
         self._store.start_run(
             trial,
             study_id=self._study_ids[trial.arm],
@@ -284,7 +281,7 @@ class _Run:
                 (role, catalog.find(role, part.id), part.params)
                 for role, part in trial.recipe.parts()
             ],
-            environment={**self._environment, **trained},
+            environment={**self._environment, **how.data()},
             worker=worker(),
             device=self._engine.device,
             from_epoch=epoch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,28 +43,36 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class TensorSource:
-    """Examples as two tensors on the device; the first dimension counts them."""
+    """Examples as two tensors on the device; the first dimension counts them.
+
+    Args:
+        chosen: the rows that the split has, ``None``: all. Splits by several seeds share tensors.
+    """
 
     x: Tensor
     y: Tensor
+    chosen: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.x if self.chosen is None else self.chosen)
+
+    def rows(self, order: Tensor | None = None) -> Tensor:
+        """The rows of the tensors in the order of the split, or in that *order* of it."""
+        if self.chosen is None:
+            rows = torch.arange(len(self.x)) if order is None else order
+            return rows.to(self.x.device)
+        return self.chosen if order is None else self.chosen[order.to(self.chosen.device)]
 
     def subset(self, indices: Tensor) -> TensorSource:
-        return TensorSource(self.x[indices], self.y[indices])
+        return TensorSource(self.x, self.y, self.rows(indices))
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        sizes = batch_sizes(len(self), size)
-        if order is None:
-            yield from zip(self.x.split(sizes), self.y.split(sizes), strict=True)
+        sizes, rows = batch_sizes(len(self), size), self.rows(order)
+        if self.x[:1].nbytes * len(rows) <= SHUFFLED_AT_ONCE:
+            yield from zip(self.x[rows].split(sizes), self.y[rows].split(sizes), strict=True)
             return
-        order = order.to(self.x.device)
-        if self.x.nbytes <= SHUFFLED_AT_ONCE:
-            yield from zip(self.x[order].split(sizes), self.y[order].split(sizes), strict=True)
-            return
-        for chosen in order.split(sizes):
-            yield self.x[chosen], self.y[chosen]
+        for own in rows.split(sizes):
+            yield self.x[own], self.y[own]
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,15 @@ class Splits:
     train: Source
     valid: Source
     test: Source | None
+
+
+def resident(task: Task, device: torch.device, dtype: torch.dtype) -> Task:
+    """*task* with the data that it leaves to be split on *device*, once for all splits."""
+    if task.data is None or isinstance(task.data, Dataset):
+        return task
+    whole = _source(task.data, "data", device, dtype)
+    assert isinstance(whole, TensorSource)
+    return replace(task, data=(whole.x, whole.y))
 
 
 def make_splits(task: Task, seed: int, device: torch.device, dtype: torch.dtype) -> Splits:

@@ -16,7 +16,7 @@ import torch
 from automl_opt.core.errors import PluginError
 from automl_opt.core.result import EpochReport, Measurement, Status, Trial, TrialResult
 from automl_opt.training.build import TorchBuilder
-from automl_opt.training.data import Splits, make_splits
+from automl_opt.training.data import Splits, make_splits, resident
 from automl_opt.training.live import Diverged, LiveTrial, Setup
 from automl_opt.training.task import Task, is_out_of_memory, where
 
@@ -25,8 +25,9 @@ class PlainEngine:
     """See :class:`automl_opt.training.engine.Engine` for what the methods promise."""
 
     def __init__(self, task: Task, setup: Setup, builder: TorchBuilder, capacity: int = 1) -> None:
-        self._task, self._setup, self._builder = task, setup, builder
-        self._splits: dict[int, Splits] = {}
+        self._task = resident(task, setup.device, setup.dtype)
+        self._setup, self._builder = setup, builder
+        self._splits: dict[int, Splits] = {}  # by seed
         self._capacity = capacity
         self._slots: list[Slot] = []
 
@@ -73,11 +74,12 @@ class PlainEngine:
         return LiveTrial(trial, self._task, self._splits_of(trial), self._setup, self._builder)
 
     def _splits_of(self, trial: Trial) -> Splits:
+        needed = {slot.trial.seeds.split for slot in self._slots}
+        self._splits = {seed: own for seed, own in self._splits.items() if seed in needed}
         seed = trial.seeds.split
         if seed not in self._splits:
-            self._splits = {
-                seed: make_splits(self._task, seed, self._setup.device, self._setup.dtype)
-            }
+            setup = self._setup
+            self._splits[seed] = make_splits(self._task, seed, setup.device, setup.dtype)
         return self._splits[seed]
 
     def how(self, trial: Trial) -> How:
@@ -179,6 +181,11 @@ class How:
 
     mode: str
     because: str | None = None
+
+    def data(self) -> dict[str, str]:
+        """For the records."""
+        because = {"because": self.because} if self.because else {}
+        return {"training": self.mode, **because}
 
 
 class Slot:

@@ -22,7 +22,7 @@ from automl_opt.core.recipe import Recipe
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
 from automl_opt.training.build import TorchBuilder
-from automl_opt.training.engine import find_device, open_engine
+from automl_opt.training.engine import Engine, find_device, open_engine
 from automl_opt.training.plain import How
 from automl_opt.training.task import Task
 from automl_opt.training.worker import Answer, Order, components_of, serve, unsendable
@@ -252,7 +252,7 @@ class PoolEngine:
         )
 
 
-def open_pool(
+def engine_of(
     task: Task,
     spec: StudySpec,
     builder: TorchBuilder,
@@ -261,20 +261,22 @@ def open_pool(
     slots: int,
     memory: Path,
     given: bool,
-) -> PoolEngine:
-    """``spec.workers`` processes that share *slots*; they may not be ready yet.
+) -> Engine:
+    """The engine of a study: in this process, or in ``spec.workers`` that share *slots*.
 
     On a machine with several GPUs they take turns unless *spec* names one. On a CPU each has one
     thread where *spec* does not say.
 
     Args:
-        memory: as for :func:`automl_opt.training.engine.open_engine`; a file each, beside it.
+        memory: as for :func:`automl_opt.training.engine.open_engine`; beside it, a file a worker.
         given: whether *task* is an object of the caller's that the study file does not name.
 
     Raises:
         SpecError: as there.
         TaskError: the task is an object and cannot be sent to another process.
     """
+    if spec.workers == 1:
+        return open_engine(task, spec, builder, probe, slots=slots, memory=memory)
     device = find_device(spec)
     if device.type == "cpu" and spec.threads is None:
         spec = replace(spec, threads=1)

@@ -7,15 +7,17 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select as select_
 
 from automl_opt.core.errors import SpecError, StudyChanged, VerdictError
 from automl_opt.core.spec import load_study
 from automl_opt.core.verdict import Outcome
 from automl_opt.plugin.host import Host
-from automl_opt.store import Store
+from automl_opt.store import Store, models
 from automl_opt.study.confirm import confirm, held_out
 from automl_opt.study.progress import Progress
 from automl_opt.study.selection import judged, selection_of, standing
+from automl_opt.training.fused import choose
 from automl_opt.training.task import load_task
 
 from .examples import NAME, run, write_study
@@ -71,6 +73,50 @@ def test_every_finalist_trains_with_the_same_ten_seeds(confirmed):
     assert len({seeds.split for seeds in by_seed.values()}) == 10
     assert done.verdict.looks[0].seeds == 10
     assert done.said
+
+
+def measured(runs):
+    """What the runs of a verdict came to, but for times and workers."""
+    return {
+        (run.stage, run.recipe, run.seed): (run.status, run.epochs, run.seeds, dict(run.metrics))
+        for run in runs
+    }
+
+
+def test_workers_change_nothing(confirmed, searched, tmp_path, host):
+    folder = shutil.copytree(searched, tmp_path / "copy")
+
+    done = select(folder, host, SEEDS, "training.workers=2")
+
+    assert measured(done.runs) == measured(confirmed[1].runs)
+    assert done.said == confirmed[1].said
+
+
+def test_finalists_are_trained_as_stacks_where_the_study_says_so(
+    searched, tmp_path, host, monkeypatch
+):
+    """Every seed has a split of its own, and a trial in a stack its own split."""
+    monkeypatch.setattr(choose, "measured", lambda twin: 2)
+    found = []
+    for together in ("1", "'auto'"):
+        folder = shutil.copytree(searched, tmp_path / together)
+        again = ["training.precision=float64", "name=exact", f"training.together={together}"]
+        run(folder / "study", f"sqlite:///{folder}/study.db", *again[:2], host=host)
+        done = select(folder, host, SEEDS, *again)
+        with opened(folder) as store, store.engine.connect() as connection:
+            ran = models.verdict_run.join(models.environment)
+            rows = connection.execute(select_(models.environment.c.json).select_from(ran))
+            modes = {json.loads(row.json)["training"] for row in rows}
+        found.append((modes, done))
+
+    (plain_modes, plain), (fused_modes, fused) = found
+    assert plain_modes == {"plain"}
+    assert fused_modes == {"fused"}
+    assert not (tmp_path / "'auto'" / "study.checkpoints").exists()
+    assert measured(fused.runs).keys() == measured(plain.runs).keys()
+    for key, (status, epochs, seeds, numbers) in measured(fused.runs).items():
+        assert (status, epochs, seeds) == measured(plain.runs)[key][:3]
+        assert numbers == pytest.approx(measured(plain.runs)[key][3], rel=1e-10)
 
 
 def test_the_seeds_are_none_that_the_search_has_used(confirmed):

@@ -103,7 +103,7 @@ def furthest(task: Task, trials: Sequence[Trial], epochs: int) -> float:
             mean = own.close_training(losses[:, row], sizes, finite[row])
             with sdpa_kernel(SDPBackend.MATH):  # others cannot be differentiated twice
                 apart = max(apart, abs(mean - alone[id(own.trial)].train_epoch()))
-        measures = stack.evaluate(stack.lives[0].splits.valid, "valid")
+        measures = stack.evaluate("valid")
         for own, measure in zip(stack.lives, measures, strict=True):
             plain = alone[id(own.trial)]
             for found, expected in zip(

@@ -35,14 +35,21 @@ NORMS = task(model=Norms)
 
 
 def forty():
-    """Trials of all kinds: optimizers, schedules that steps or metrics drive, regularizers."""
+    """Trials of all kinds: optimizers, schedules that steps or metrics drive, regularizers.
+
+    Their data are split in three ways.
+    """
     kinds = product(
         ("sgd", "adam", "lars", "muon", "adamw"),
         ("cosine", "reduce_on_plateau"),
         ((), ("dropout", "clip_norm"), ("l2", "ema", "early_stopping"), ("gradient_noise",)),
     )
     return [
-        trial(recipe(optimizer=optimizer, scheduler=scheduler, regularizers=regularizers), number=n)
+        trial(
+            recipe(optimizer=optimizer, scheduler=scheduler, regularizers=regularizers),
+            number=n,
+            seed=n % 3,
+        )
         for n, (optimizer, scheduler, regularizers) in enumerate(kinds)
     ]
 

@@ -41,7 +41,7 @@ RULES = components("optimizer", rule=True)
 
 
 def some(component, n=2, **changes):
-    """Trials of one optimizer with different numbers, schedules and seeds.
+    """Trials of one optimizer with different numbers, schedules, seeds and splits of the data.
 
     The l2 penalty and falling schedules keep the runs from where a change of one in the last place
     at the start grows by itself: gradients near 0 that a rule blows up, large steps at a minimum.
@@ -56,6 +56,7 @@ def some(component, n=2, **changes):
                 **changes,
             ),
             number=number,
+            seed=number,
         )
         for number in range(n)
     ]

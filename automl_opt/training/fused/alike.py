@@ -27,7 +27,6 @@ def signature(live: LiveTrial) -> tuple[Hashable, ...]:
         live.batch_size,
         recipe.accumulate,
         live.step.create_graph,
-        live.trial.seeds.split,
         structure(live.model),
     )
 

@@ -213,7 +213,7 @@ class FusedEngine(PlainEngine):
         measured: list[tuple[Measurement, ...]] = [() for _ in slots]
         values: list[float | None] = [None for _ in slots]
         try:
-            measures = stack.evaluate(_live(slots[0]).splits.valid, "valid")
+            measures = stack.evaluate("valid")
         except Exception as error:  # then each finds out for itself
             measures = [partial(live.evaluate, live.splits.valid, "valid") for live in stack.lives]
             for slot in slots:

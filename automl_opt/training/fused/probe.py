@@ -96,7 +96,9 @@ class Probe:
     def _cast(self, source: Source) -> Source:
         device, dtype = self._setup.device, self._setup.dtype
         if isinstance(source, TensorSource):
-            return TensorSource(moved(source.x, device, dtype), moved(source.y, device, dtype))
+            own = source.rows()
+            x, y = (moved(whole[own], device, dtype) for whole in (source.x, source.y))
+            return TensorSource(x, y)
         assert isinstance(source, DatasetSource)
         return replace(source, dtype=dtype)
 
@@ -147,7 +149,7 @@ def _independent(live: LiveTrial, twin: Callable[[int], LiveTrial], spare: bool)
         stack = Stack([*others[:place], watched, *others[place:]], spare)
         losses = stack.steps(STEPS)
         row = stack.lives.index(watched)
-        measured = stack.evaluate(few.valid, "valid")[row]()
+        measured = stack.evaluate("valid")[row]()
         weights = [p.detach().clone() for p in watched.model.parameters()]
         found = {"losses": losses[:, row], "weights": weights, **_found(watched, measured)}
         if seen is not None and not all(_close(seen[name], found[name], 0.0) for name in seen):
@@ -191,7 +193,7 @@ def _alone(live: LiveTrial) -> dict[str, Any]:
 
 def _together(lives: list[LiveTrial]) -> list[dict[str, Any]]:
     stack = Stack(lives)
-    measured = [measure() for measure in stack.evaluate(lives[0].splits.valid, "valid")]
+    measured = [measure() for measure in stack.evaluate("valid")]
     stack.open_epoch()
     losses, grads = stack.look(*next(stack.batches()))
     found = {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -135,15 +135,23 @@ class Stack:
 
     def batches(self) -> Iterator[tuple[Any, Tensor]]:
         """Every slot's batches in its own order, ``[slots, batch, …]``."""
-        source, size = self._first.splits.train, self._first.batch_size
         orders = [live.order() for live in self._rows]
-        if isinstance(source, TensorSource):
-            order = torch.stack(orders).to(source.x.device)
-            for chosen in order.split(batch_sizes(len(source), size), dim=1):
-                yield source.x[chosen], source.y[chosen]
+        return self._batches("train", self._first.batch_size, orders)
+
+    def _batches(
+        self, split: str, size: int, orders: Sequence[Tensor | None]
+    ) -> Iterator[tuple[Any, Tensor]]:
+        """Of every slot's own *split*, which all are of one length."""
+        sources: list[Source] = [getattr(live.splits, split) for live in self._rows]
+        own = list(zip(sources, orders, strict=True))
+        first = sources[0]
+        if isinstance(first, TensorSource):  # and so are all, of the same tensors
+            rows = torch.stack([cast(TensorSource, each).rows(order) for each, order in own])
+            for chosen in rows.split(batch_sizes(len(first), size), dim=1):
+                yield first.x[chosen], first.y[chosen]
             return
-        for batches in zip(*[source.batches(size, order) for order in orders], strict=True):
-            yield tree_map(lambda *own: torch.stack(own), *batches)
+        for batches in zip(*[each.batches(size, order) for each, order in own], strict=True):
+            yield tree_map(lambda *parts: torch.stack(parts), *batches)
 
     def step(self, i: int, x: Any, y: Tensor) -> Tensor:
         """Step *i* of the epoch on ``[slots, batch, …]``; each slot's loss before it."""
@@ -302,8 +310,8 @@ class Stack:
     # between epochs
 
     @torch.no_grad()
-    def evaluate(self, source: Source, split: str) -> list[Callable[[], tuple[Measurement, ...]]]:
-        """Loss and metrics over a whole split, in the order of ``lives``, each when called.
+    def evaluate(self, split: str) -> list[Callable[[], tuple[Measurement, ...]]]:
+        """Loss and metrics over a whole *split*, in the order of ``lives``, each when called.
 
         A trial with an average is evaluated alone, since its statistics may have to be taken anew,
         and so is one whose optimizer keeps other weights for it.
@@ -314,20 +322,21 @@ class Stack:
         losses = torch.zeros(len(self._rows), dtype=torch.float64)
         outputs, targets = [], []
 
-        for x, y in source.batches(size):
-            xs, ys = tree_map(lambda t: t.expand(len(self._rows), *t.shape), (x, y))
-            output, value = self._forward(self._arena.values, xs, ys)
-            losses += value.double().cpu() * (len(y) / len(source))
+        examples = len(getattr(self._first.splits, split))
+        for x, y in self._batches(split, size, [None] * len(self._rows)):
+            output, value = self._forward(self._arena.values, x, y)
+            losses += value.double().cpu() * (y.shape[1] / examples)
             if self._first.task.metrics:
                 outputs.append(output)
                 targets.append(y)
 
         def numbers(row: int, live: LiveTrial) -> tuple[Measurement, ...]:
             if live.average or hasattr(live.optimizer, "eval"):
-                return live.evaluate(source, split)
+                return live.evaluate(getattr(live.splits, split), split)
             own = [_row(output, row) for output in outputs]
+            truth = [_row(target, row) for target in targets]
             with seeded(live.trial.seeds.noise, "evaluate", split, live.epoch):
-                return live.measured(split, float(losses[row]), own, targets)
+                return live.measured(split, float(losses[row]), own, truth)
 
         return [partial(numbers, row, live) for row, live in enumerate(self.lives)]
 
