@@ -17,10 +17,11 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 storage_option = click.option(
     "--storage",
+    envvar="AUTOML_OPT_STORAGE",
     default="sqlite:///automl_opt.db",
     show_default=True,
     metavar="URL",
-    help="Which database.",
+    help="Which database (AUTOML_OPT_STORAGE of the environment names another default).",
 )
 
 

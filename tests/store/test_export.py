@@ -5,6 +5,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+from pyarrow import parquet
 
 from automl_opt.core.errors import StoreError
 from automl_opt.store.export import export_views
@@ -87,8 +88,6 @@ def test_a_file_is_replaced_once_the_new_one_is_whole(study, tmp_path, monkeypat
 
 
 def test_parquet_has_the_types_of_the_views(study, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra automl-opt[parquet]")
-
     written = export_views(study.engine, tmp_path, format="parquet")
 
     assert len(written) == len(VIEWS)
