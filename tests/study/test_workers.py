@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,14 +47,6 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def has_workers(process, number):
-    return process.poll() is not None or len(workers_of(process.pid)) == number
-
-
-def are_gone(workers):
-    return not any(map(is_alive, workers))
 
 
 def wait_until(true, what, seconds=60.0):
@@ -104,61 +94,62 @@ def test_a_pruned_trial_has_the_beginning_of_its_curve(alone, host, tmp_path):
         assert [point for point in row["curve"] if point[1] != "test"] == valid
 
 
-def test_workers_and_the_study_itself_are_killed_again_and_again(alone, host, tmp_path):
-    """Six kills in three runs: two of a worker in each, and the third is that of the study."""
-    study, expected = alone
-    url = f"sqlite:///{tmp_path}/killed.db"
-    moments = random.Random(6)
+class Killing(runner.Progress):
+    """Kills workers when so many epochs were reported."""
 
-    for last in (True, True, False):
-        process = start(
-            study, url, APART, "training.workers=2", "training.checkpoint_every=0", "seed=0"
-        )
-        for _ in range(2):
-            wait_until(partial(has_workers, process, 2), "two workers")
-            time.sleep(moments.uniform(0.0, 0.5))
-            os.kill(moments.choice(sorted(workers_of(process.pid))), signal.SIGKILL)
-        if last:
-            time.sleep(moments.uniform(0.0, 0.5))
-            workers = workers_of(process.pid)
-            process.kill()
-            process.communicate()
-            wait_until(partial(are_gone, workers), "the workers end, too", 20.0)
-        else:
-            _, said = process.communicate()
-            assert process.returncode == 0, said
+    def __init__(self, at, victims):
+        self.at, self.victims = at, victims
+        self.seen, self.killed, self.said = 0, 0, []
 
-    assert contents(url) == expected
-    assert all(row.status.is_final for row in rows_of(url))
-    assert not Path(f"{tmp_path}/killed.checkpoints").exists()
+    def epoch(self, report):
+        self.seen += 1
+        if self.seen in self.at:
+            for pid in sorted(workers_of(os.getpid()))[: self.victims]:
+                os.kill(pid, signal.SIGKILL)
+                self.killed += 1
+
+    def noted(self, text):
+        self.said.append(text)
 
 
-def test_a_worker_killed_in_the_middle_of_an_epoch_costs_the_trial_an_attempt(
-    alone, host, tmp_path, monkeypatch
+@pytest.mark.parametrize(("at", "victims"), [((7,), 2), ((3, 4, 20, 31, 50), 1)])
+@pytest.mark.parametrize("every", [0, 30])
+def test_a_killed_worker_costs_its_trial_an_attempt_and_no_more(
+    alone, host, tmp_path, every, at, victims
 ):
     study, expected = alone
     url = f"sqlite:///{tmp_path}/s.db"
-    said, seen = [], []
+    progress = Killing(at, victims)
 
-    class Killing(runner.Progress):
-        def epoch(self, report):
-            seen.append(report)
-            if len(seen) == 7:
-                for pid in workers_of(os.getpid()):
-                    os.kill(pid, signal.SIGKILL)
-
-        def noted(self, text):
-            said.append(text)
-
-    settings = [APART, "training.workers=2", "training.checkpoint_every=0"]
-    run(study, url, *settings, host=host, progress=Killing())
+    settings = [APART, "training.workers=2", f"training.checkpoint_every={every}"]
+    run(study, url, *settings, host=host, progress=progress)
 
     assert contents(url) == expected
     attempts = {f"{row.arm} #{row.number}": row.attempt for row in rows_of(url)}
     again = {name for name, attempt in attempts.items() if attempt > 1}
-    assert 1 <= len(again) <= 2
-    assert {text.partition(":")[0] for text in said} == again
-    assert all("its worker process died after epoch" in text for text in said)
+    assert progress.killed == len(at) * victims
+    assert 1 <= len(again) <= progress.killed
+    assert {text.partition(":")[0] for text in progress.said} == again
+    assert all("its worker process died after epoch" in text for text in progress.said)
+
+
+def test_workers_end_with_the_study_that_is_killed_and_the_next_run_goes_on(alone, host, tmp_path):
+    study, expected = alone
+    url = f"sqlite:///{tmp_path}/killed.db"
+    process = start(study, url, APART, "training.workers=2", "training.checkpoint_every=0")
+    wait_until(lambda: any(row.status.is_final for row in rows_of(url)), "a trial ends")
+    workers = workers_of(process.pid)
+
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    wait_until(lambda: not any(map(is_alive, workers)), "the workers end, too", 20.0)
+    assert len(workers) == 2
+
+    run(study, url, APART, "training.workers=2", host=host)
+    assert contents(url) == expected
+    assert all(row.status.is_final for row in rows_of(url))
+    assert not Path(f"{tmp_path}/killed.checkpoints").exists()
 
 
 def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(alone, host, tmp_path):
