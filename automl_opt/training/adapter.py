@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import unwrap
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+from torch.optim import Optimizer
 
 from automl_opt.training.blame import Owner, form
 
@@ -18,6 +20,12 @@ pure update's temporaries no longer come from the allocator's free lists and cos
 (Adam, one thread, 2026-11: 300 k parameters 1.6 times slower unblocked, blocks of 2**13 1.3)."""
 
 DEVICE_BLOCK = 2**26
+
+# torch's own methods without what torch.compile wraps them in: that imports torch._dynamo when it
+# is first called, which takes longer than torch itself
+_ADD_PARAM_GROUP = unwrap(Optimizer.add_param_group)
+_STATE_DICT = unwrap(Optimizer.state_dict)
+_LOAD_STATE_DICT = unwrap(Optimizer.load_state_dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class _Block:
     flat: bool
 
 
-class RuleOptimizer(torch.optim.Optimizer):
+class RuleOptimizer(Optimizer):
     """Runs a :class:`PureRule` over parameter groups.
 
     An elementwise rule sees flat blocks (small tensors joined, large ones cut), any other rule
@@ -78,6 +86,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         self._had_grad: dict[int, list[bool]] = {}
         self._curvature: dict[Tensor, Tensor] = {}
         super().__init__(parameters, dict(params))
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        _ADD_PARAM_GROUP(self, param_group)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -242,11 +253,11 @@ class RuleOptimizer(torch.optim.Optimizer):
     @torch.no_grad()
     def state_dict(self) -> dict[str, Any]:
         self._gather()
-        return super().state_dict()
+        return _STATE_DICT(self)
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
+        _LOAD_STATE_DICT(self, state_dict)
         self._blocks.clear()
         self._had_grad.clear()
         # torch casts state to its parameter's dtype; a rule may keep counts or a wider dtype

@@ -307,11 +307,11 @@ def _start(order: Order) -> tuple[BaseProcess, Connection]:
     """A process that shares neither threads nor CUDA's state with this one.
 
     Where there is a fork server, it has imported all that takes seconds, and a worker has it from
-    there; torch.optim imports torch._dynamo with the first optimizer that is made.
+    there.
     """
     ways = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
-    context.set_forkserver_preload(["automl_opt.training.worker", "torch._dynamo"])
+    context.set_forkserver_preload(["automl_opt.training.worker"])
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(there, order))
     process.start()

@@ -17,7 +17,8 @@ from automl_opt.cli.main import main
 try:
     main(sys.argv[1:])
 finally:
-    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+    whole = {"torch._dynamo"} & sys.modules.keys()
+    print(*sorted({name.partition(".")[0] for name in sys.modules} | whole), file=sys.stderr)
 """
 TORCH = {"torch", "numpy", "sklearn"}
 SQL = {"sqlalchemy", "alembic"}
@@ -100,3 +101,14 @@ def test_what_judges_and_writes_trains_nothing_and_imports_no_torch(arguments, f
 
     assert "scipy" in modules
     assert "torch" not in modules
+
+
+def test_a_run_does_without_the_compiler_of_torch(tmp_path):
+    """It takes longer to import than torch itself; here, a checkpoint is written and read."""
+    write_study(tmp_path)
+
+    for limit in (("--set", "search.time_limit=0.001"), ()):
+        modules = imported("run", ".", *limit, folder=tmp_path)
+
+        assert {"torch", "optuna", "sqlalchemy"} <= modules
+        assert "torch._dynamo" not in modules
