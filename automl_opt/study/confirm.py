@@ -16,11 +16,12 @@ from automl_opt.core.verdict import Score, Verdict
 from automl_opt.plugin.host import Host
 from automl_opt.search.space import arms_of
 from automl_opt.store import Store, TrialRow, VerdictRow, VerdictRun
+from automl_opt.study.changes import refuse_changes
 from automl_opt.study.claim import MEMORY, claimed, folder_of, forget_measurements, worker
 from automl_opt.study.finalists import SCREENED, Plan, plan_of
 from automl_opt.study.interrupts import Stop, graceful_stop
 from automl_opt.study.paired import looks
-from automl_opt.study.runner import MOST_SLOTS, refuse_changes, slots, versions, with_direction
+from automl_opt.study.runner import MOST_SLOTS, slots, versions, with_direction
 from automl_opt.study.selection import judged, standing
 from automl_opt.study.wording import sentences
 from automl_opt.training.build import TorchBuilder

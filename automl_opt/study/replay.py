@@ -9,10 +9,11 @@ from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.host import Host
 from automl_opt.search.space import arms_of
 from automl_opt.store import Store
+from automl_opt.study.changes import refuse_changes
 from automl_opt.study.claim import claimed
 from automl_opt.study.confirm import Trainer
 from automl_opt.study.interrupts import graceful_stop
-from automl_opt.study.runner import refuse_changes, with_direction
+from automl_opt.study.runner import with_direction
 from automl_opt.study.selection import standing
 from automl_opt.study.winner import Winner, winner
 from automl_opt.training.build import TorchBuilder

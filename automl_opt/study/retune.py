@@ -16,10 +16,11 @@ from automl_opt.plugin.host import Host
 from automl_opt.search.space import arms_of
 from automl_opt.store import Store, VerdictRow
 from automl_opt.study import runner
+from automl_opt.study.changes import refuse_changes
 from automl_opt.study.judge import NEEDED_WINS, QUICK_WINS, arm_looks, judge_arms
 from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import Ranking, ranking_of
-from automl_opt.study.runner import refuse_changes, with_direction
+from automl_opt.study.runner import with_direction
 from automl_opt.study.selection import standing
 from automl_opt.study.wording import arm_sentences
 from automl_opt.training.task import Task, load_task

@@ -25,7 +25,7 @@ from automl_opt.training.build import TorchBuilder
 from automl_opt.training.engine import Engine, find_device, open_engine
 from automl_opt.training.plain import How
 from automl_opt.training.task import Task
-from automl_opt.training.worker import Answer, Order, components_of, serve, unsendable
+from automl_opt.training.worker import Order, Reply, components_of, serve, unsendable
 
 MOST_DEATHS = 3
 """So often may the process of a trial die before the trial counts as failed."""
@@ -117,7 +117,7 @@ class PoolEngine:
         return self._reports()
 
     def finish(self) -> list[EpochReport]:
-        reports = self._reports(at_once=True)
+        reports: list[EpochReport] = []
         while any(worker.busy and worker.trials for worker in self._workers) or self._untold:
             reports += self._reports()
         return reports
@@ -133,6 +133,7 @@ class PoolEngine:
     def retire(self, trial: Trial, status: Status | None = None) -> TrialResult:
         result = self._left.pop(trial.trial_id, None)
         last = self._last.pop(trial.trial_id)
+        del self._deaths[trial.trial_id]
         if status is None:
             assert result is not None, f"{trial} is in training"
             return result
@@ -171,27 +172,23 @@ class PoolEngine:
 
     def _answer(self, worker: _Worker) -> Any:
         try:
-            answer: Answer = worker.pipe.recv()
+            reply: Reply = worker.pipe.recv()
         except (EOFError, OSError):
             self._died(worker)
             return None
         worker.busy = False
-        for category, text in answer.warned:
+        for category, text in reply.warned:
             warnings.warn(text, category, stacklevel=2)
-        if isinstance(answer.value, Exception):
-            raise answer.value
-        return answer.value
+        if isinstance(reply.value, Exception):
+            raise reply.value
+        return reply.value
 
-    def _reports(self, *, at_once: bool = False) -> list[EpochReport]:
-        """What has been reported; where nothing has, wait until a worker says something.
-
-        Args:
-            at_once: do not wait.
-        """
+    def _reports(self) -> list[EpochReport]:
+        """What has been reported; where nothing has, wait until a worker says something."""
         reports, self._untold = self._untold, []
         busy = {worker.pipe: worker for worker in self._workers if worker.busy}
         if busy:
-            for pipe in wait(list(busy), timeout=0 if reports or at_once else None):
+            for pipe in wait(list(busy), timeout=0 if reports else None):
                 assert isinstance(pipe, Connection)
                 reports += self._received(busy[pipe])
         return reports
@@ -199,7 +196,8 @@ class PoolEngine:
     def _received(self, worker: _Worker) -> list[EpochReport]:
         if not worker.ready:
             self._answer(worker)
-            worker.ready, worker.deaths = not worker.busy, worker.deaths * worker.busy
+            if not worker.busy:  # else it died, and another is on its way
+                worker.ready, worker.deaths = True, 0
             return []
         reports = []
         for report, result in self._answer(worker) or ():

@@ -50,7 +50,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What a worker sends back, with the warnings that were given meanwhile."""
 
     value: Any
@@ -72,9 +72,9 @@ def serve(pipe: Connection, order: Order) -> None:
     try:
         served = _Served(_open(order))
     except Exception as error:
-        pipe.send(Answer(_sendable(error)))
+        pipe.send(Reply(_sendable(error)))
         return
-    pipe.send(Answer(None))
+    pipe.send(Reply(None))
     while True:
         try:
             method, arguments = pipe.recv()
@@ -85,7 +85,7 @@ def serve(pipe: Connection, order: Order) -> None:
                 value = getattr(served, method)(*arguments)
             except Exception as error:
                 value = _sendable(error)
-        pipe.send(Answer(value, tuple((each.category, str(each.message)) for each in caught)))
+        pipe.send(Reply(value, tuple((each.category, str(each.message)) for each in caught)))
 
 
 def _end_with_parent() -> None:
@@ -97,8 +97,8 @@ def _end_with_parent() -> None:
 
 
 def _open(order: Order) -> Engine:
-    catalog = load_host(allow={plugin_id.split(".")[0] for _, plugin_id, _ in order.components})
-    found = components_of(catalog.catalog)
+    host = load_host(allow={plugin_id.split(".")[0] for _, plugin_id, _ in order.components})
+    found = components_of(host.catalog)
     if found != order.components:
         kind, name, version = min(found ^ order.components)
         raise PluginError(
@@ -109,7 +109,7 @@ def _open(order: Order) -> Engine:
     return open_engine(
         load_task(order.spec) if order.task is None else _unpickled(order.task),
         order.spec,
-        TorchBuilder(catalog.catalog),
+        TorchBuilder(host.catalog),
         order.probe,
         slots=order.slots,
         memory=order.memory,

@@ -156,9 +156,7 @@ def test_a_finished_trial_has_its_value_its_test_and_no_lease_or_checkpoint(stor
     assert (test.epoch, test.metric, test.value, test.seconds) == (2, "loss", 0.75, None)
 
 
-def test_finishing_is_all_or_nothing(store, monkeypatch):
-    start(store, trial())
-    store.epoch(report(trial(), 1))
+def pull_the_plug_after_points(monkeypatch):
     save_points = statements.save_points
 
     def save_and_fail(*arguments):
@@ -166,6 +164,12 @@ def test_finishing_is_all_or_nothing(store, monkeypatch):
         raise RuntimeError("pulled the plug")
 
     monkeypatch.setattr(statements, "save_points", save_and_fail)
+
+
+def test_finishing_is_all_or_nothing(store, monkeypatch):
+    start(store, trial())
+    store.epoch(report(trial(), 1))
+    pull_the_plug_after_points(monkeypatch)
     with pytest.raises(RuntimeError, match="plug"):
         store.finish(result(trial(), 1))
     assert store.trials("digits")[0].status is Status.RUNNING
@@ -386,13 +390,7 @@ def test_ids_of_a_transaction_that_was_rolled_back_are_not_remembered(store, mon
     """A metric that it had inserted is not there: to go on with its id would point nowhere."""
     start(store, trial())
     store.epoch(report(trial(), 1))
-    save_points = statements.save_points
-
-    def save_and_fail(*arguments):
-        save_points(*arguments)
-        raise RuntimeError("pulled the plug")
-
-    monkeypatch.setattr(statements, "save_points", save_and_fail)
+    pull_the_plug_after_points(monkeypatch)
     with pytest.raises(RuntimeError, match="plug"):
         store.flush()
     monkeypatch.undo()
