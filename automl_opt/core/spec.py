@@ -71,6 +71,7 @@ class StudySpec:
         together: how many trials are in training at a time, or ``"auto"``.
         workers: how many processes share them.
         checkpoint_every_s: seconds after which a trial's state is saved again.
+        checkpoints: the folder or URL to save it in; ``None``: beside the database.
     """
 
     source: str
@@ -94,6 +95,7 @@ class StudySpec:
     together: int | str
     workers: int
     checkpoint_every_s: float
+    checkpoints: str | None
     metric: str
     direction: str | None
     seed: int
@@ -138,6 +140,7 @@ class StudySpec:
             **({"[training] together": self.together} if self.together != 1 else {}),
             **({"[training] workers": self.workers} if self.workers != 1 else {}),
             "[training] checkpoint_every": self.checkpoint_every_s,
+            **({"[training] checkpoints": self.checkpoints} if self.checkpoints else {}),
             "[objective] metric": self.metric,
             "[objective] direction": self.direction,
         }
@@ -221,6 +224,7 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         together=training.integer_or("auto", "together", default=1, low=1),
         workers=training.integer("workers", default=1, low=1),
         checkpoint_every_s=training.duration("checkpoint_every", default=30.0, may_be_zero=True),
+        checkpoints=training.place("checkpoints"),
         metric=objective.text("metric", default="loss"),
         direction=objective.one_of("direction", ("minimize", "maximize"), default=None),
         seed=top.integer("seed", default=0, low=0),
@@ -284,6 +288,14 @@ class _Table:
             self.fail(key, f"must be a text, not {value!r}")
         if pattern and not re.fullmatch(pattern, value):
             self.fail(key, f"{value!r} does not read as {_readable(pattern)}")
+        return value
+
+    def place(self, key: str) -> Any:
+        """A path or a URL; ``None`` where none is given."""
+        value = self.text(key, default=None, pattern=".+")
+        if value is not None and re.match(r"[^/]+://[^/]*:[^/]*@", value):
+            # it would be in the database, for whoever reads it
+            self.fail(key, "must not hold a password; give credentials in the environment")
         return value
 
     def one_of(self, key: str, allowed: Sequence[str], default: Any) -> Any:
@@ -468,6 +480,7 @@ def _plain(value: Any, source: str, key: str = "") -> Any:
 def _readable(pattern: str) -> str:
     return {
         r"[A-Za-z0-9][\w.-]*": "a name of letters, digits, '.', '_' and '-'",
+        ".+": "a path or a URL",
         r"[^:]+:\w+": "'file.py:function' or 'package.module:function'",
         r"auto|cpu|mps|cuda(:\d+)?": "a device: auto, cpu, mps, cuda or cuda:N",
     }[pattern]

@@ -22,6 +22,7 @@ MAY_CHANGE = {
     "[training] together",
     "[training] workers",
     "[training] checkpoint_every",
+    "[training] checkpoints",
     "[ranges]",  # looked at arm by arm, as part of the search space
 }
 """Settings of a study that may differ from those it began with."""

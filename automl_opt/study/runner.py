@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 
 from automl_opt.core.errors import AutomlOptError, StoreError, TaskError
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
@@ -18,6 +17,7 @@ from automl_opt.search.arms import Arms, open_arms, storage_at
 from automl_opt.search.space import arms_of
 from automl_opt.store import EpochRow, Store, TrialRow
 from automl_opt.study.changes import refuse_changes
+from automl_opt.study.checkpoints import Checkpoints
 from automl_opt.study.claim import (
     MEMORY,
     claimed,
@@ -145,7 +145,7 @@ class _Live:
     """A trial in training: how far it is, and how much of that is safe."""
 
     epoch: int
-    checkpoint: Path | None
+    checkpoint: str | None
     saved_at: float
 
 
@@ -166,8 +166,8 @@ class _Run:
         self._engine, self._arms, self._progress, self._stop = engine, arms, progress, stop
         self._study_ids = {arm.name: arm.study_id for arm in arms.arms}
         self._environment = {**environment(engine.device), **versions()}
-        self._folder = folder_of(spec.name, store)
-        self._resumable: dict[int, tuple[Path, list[tuple[int, float]]]] = {}  # by trial id
+        self._checkpoints = Checkpoints(spec, store)
+        self._resumable: dict[int, tuple[str, list[tuple[int, float]]]] = {}  # by trial id
         self._live: dict[int, _Live] = {}
         self._ended: list[Status] = []
         self._noted: set[str] = set()
@@ -233,8 +233,8 @@ class _Run:
                 self._arms.restore(trial, curve)
                 self._arms.tell(_result_of(trial, row))
                 continue
-            if row is not None and row.checkpoint_uri and Path(row.checkpoint_uri).is_file():
-                self._resumable[trial.trial_id] = (Path(row.checkpoint_uri), curve)
+            if row and row.checkpoint_uri and self._checkpoints.exists(row.checkpoint_uri):
+                self._resumable[trial.trial_id] = (row.checkpoint_uri, curve)
             self._arms.put_back(trial)
         self._sweep()
 
@@ -257,7 +257,7 @@ class _Run:
         for trial, epoch, checkpoint in new:
             self._start(trial, epoch, checkpoint)
 
-    def _start(self, trial: Trial, epoch: int, checkpoint: Path | None) -> None:
+    def _start(self, trial: Trial, epoch: int, checkpoint: str | None) -> None:
         catalog = self._host.catalog
         how = self._engine.how(trial)
         self._store.start_run(
@@ -289,7 +289,7 @@ class _Run:
         saved = [] if not ended and not any(map(self._is_due, live)) else self._saved(live)
         with self._store.at_once() if len(ended) + len(saved) > 1 else nullcontext():
             for trial, path in saved:
-                self._store.checkpoint(trial, str(path))
+                self._store.checkpoint(trial, path)
             for result in ended:
                 self._store.finish(result)
         self._replace(saved)
@@ -300,7 +300,7 @@ class _Run:
         self._arms.tell(result)
         live = self._live.pop(result.trial.trial_id)
         if live.checkpoint:
-            live.checkpoint.unlink(missing_ok=True)
+            self._checkpoints.delete(live.checkpoint)
         self._ended.append(result.status)
         self._progress.trial_finished(result)
         self._host.notify("automl_opt_trial_finished", study=self._spec, result=result)
@@ -327,7 +327,7 @@ class _Run:
         saved = self._saved(live)
         with self._store.at_once():
             for trial, path in saved:
-                self._store.checkpoint(trial, str(path))
+                self._store.checkpoint(trial, path)
             for trial in (*live, *self._engine.lost()):
                 self._store.interrupt(trial, None)
         self._replace(saved)
@@ -337,7 +337,7 @@ class _Run:
         passed = time.monotonic() - self._live[trial.trial_id].saved_at
         return passed >= self._spec.checkpoint_every_s
 
-    def _saved(self, trials: Sequence[Trial]) -> list[tuple[Trial, Path]]:
+    def _saved(self, trials: Sequence[Trial]) -> list[tuple[Trial, str]]:
         """Write the checkpoints of *trials* that are older than their last epoch.
 
         Each is a file of its own, deleted when the next one is in the database: so the file which
@@ -346,7 +346,7 @@ class _Run:
         saved = []
         for trial in trials:
             live = self._live[trial.trial_id]
-            path = self._folder / f"{trial.arm}-{trial.number}-{live.epoch}.pt"
+            path = self._checkpoints.place(trial, live.epoch)
             if path == live.checkpoint:
                 continue
             try:
@@ -356,20 +356,18 @@ class _Run:
                 raise StoreError(f"the checkpoint {path} cannot be written: {error}") from error
         return saved
 
-    def _replace(self, saved: Sequence[tuple[Trial, Path]]) -> None:
+    def _replace(self, saved: Sequence[tuple[Trial, str]]) -> None:
         """Delete the checkpoints that those in the database have replaced."""
         for trial, path in saved:
             live = self._live[trial.trial_id]
             if live.checkpoint:
-                live.checkpoint.unlink(missing_ok=True)
+                self._checkpoints.delete(live.checkpoint)
             live.checkpoint, live.saved_at = path, time.monotonic()
 
     def _sweep(self) -> None:
         """Delete the checkpoints that the database does not name: a kill may leave some."""
-        needed = {row.checkpoint_uri for row in self._store.trials(self._spec.name)}
-        for file in self._folder.glob("*.p*t"):  # .pt, and .part while it is written
-            if str(file) not in needed:
-                file.unlink()
+        rows = self._store.trials(self._spec.name)
+        self._checkpoints.sweep({row.checkpoint_uri for row in rows})
 
 
 def versions() -> dict[str, str]:

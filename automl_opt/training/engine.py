@@ -17,6 +17,7 @@ from automl_opt.core.seeds import Seeds
 from automl_opt.core.spec import StudySpec
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.check import check
+from automl_opt.training.checkpoint import Place
 from automl_opt.training.fused.choose import Chooser
 from automl_opt.training.fused.engine import Answer, FusedEngine
 from automl_opt.training.live import Setup
@@ -47,7 +48,7 @@ class Engine(Protocol):
     def device(self) -> str:
         """Where they train, for the records."""
 
-    def admit(self, trial: Trial, checkpoint: Path | None = None) -> int:
+    def admit(self, trial: Trial, checkpoint: Place | None = None) -> int:
         """Give *trial* a slot; the number of epochs it has behind it.
 
         That is 0, or where *checkpoint* left it; one that cannot be used is warned about. A model
@@ -69,7 +70,7 @@ class Engine(Protocol):
     def lost(self) -> list[Trial]:
         """The trials that have lost their slot since this was last asked: their process died."""
 
-    def save(self, trial: Trial, checkpoint: Path) -> bool:
+    def save(self, trial: Trial, checkpoint: Place) -> bool:
         """Write everything needed to go on after the epoch that *trial* has finished.
 
         Returns:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from automl_opt.core.errors import PluginError
 from automl_opt.core.result import EpochReport, Measurement, Status, Trial, TrialResult
 from automl_opt.training.build import TorchBuilder
+from automl_opt.training.checkpoint import Place, read, write
 from automl_opt.training.data import Splits, make_splits, resident
 from automl_opt.training.live import Diverged, LiveTrial, Setup
 from automl_opt.training.task import Task, is_out_of_memory, where
@@ -47,7 +44,7 @@ class PlainEngine:
     def device(self) -> str:
         return str(self._setup.device)
 
-    def admit(self, trial: Trial, checkpoint: Path | None = None) -> int:
+    def admit(self, trial: Trial, checkpoint: Place | None = None) -> int:
         assert self.free, "every slot is taken"
         slot = Slot(trial)
         self._slots.append(slot)
@@ -55,9 +52,7 @@ class PlainEngine:
             slot.live = self._begin(trial)
             if checkpoint is not None:
                 try:
-                    state = torch.load(
-                        checkpoint, map_location=self._setup.device, weights_only=True
-                    )
+                    state = read(checkpoint, self._setup.device)
                     slot.live.load_state_dict(state)
                     slot.how = How(*state["how"]) if "how" in state else None
                 except Exception as error:  # torch.load raises whatever a damaged file makes it
@@ -130,13 +125,8 @@ class PlainEngine:
     def lost(self) -> list[Trial]:
         return []
 
-    def save(self, trial: Trial, checkpoint: Path) -> bool:
-        """Write beside and rename: a kill leaves the old checkpoint or the new one, whole."""
-        slot = self._slot_of(trial)
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        beside = checkpoint.with_suffix(".part")
-        torch.save(self._state(slot), beside)
-        os.replace(beside, checkpoint)
+    def save(self, trial: Trial, checkpoint: Place) -> bool:
+        write(self._state(self._slot_of(trial)), checkpoint)
         return True
 
     def _state(self, slot: Slot) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from automl_opt.core.recipe import Recipe
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
 from automl_opt.training.build import TorchBuilder
+from automl_opt.training.checkpoint import Place
 from automl_opt.training.engine import Engine, find_device, open_engine
 from automl_opt.training.plain import How
 from automl_opt.training.task import Task
@@ -99,7 +100,7 @@ class PoolEngine:
     def device(self) -> str:
         return self._device
 
-    def admit(self, trial: Trial, checkpoint: Path | None = None) -> int:
+    def admit(self, trial: Trial, checkpoint: Place | None = None) -> int:
         worker = max(self._workers, key=lambda each: each.free)
         assert worker.free, "every slot is taken"
         worker.trials.append(trial)
@@ -126,7 +127,7 @@ class PoolEngine:
         lost, self._lost = self._lost, []
         return lost
 
-    def save(self, trial: Trial, checkpoint: Path) -> bool:
+    def save(self, trial: Trial, checkpoint: Place) -> bool:
         worker = self._worker_of(trial)
         return bool(worker and self._ask(worker, "save", trial.trial_id, checkpoint))
 

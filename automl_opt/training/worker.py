@@ -22,6 +22,7 @@ from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.catalog import Catalog
 from automl_opt.plugin.host import load_host
 from automl_opt.training.build import TorchBuilder
+from automl_opt.training.checkpoint import Place
 from automl_opt.training.engine import Engine, open_engine
 from automl_opt.training.plain import How
 from automl_opt.training.task import Task, load_task
@@ -146,7 +147,7 @@ class _Served:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def admit(self, trial: Trial, checkpoint: Path | None) -> int:
+    def admit(self, trial: Trial, checkpoint: Place | None) -> int:
         return self._engine.admit(trial, checkpoint)
 
     def how(self, trial_id: int) -> How:
@@ -159,7 +160,7 @@ class _Served:
             for report in self._engine.advance()
         ]
 
-    def save(self, trial_id: int, checkpoint: Path) -> bool:
+    def save(self, trial_id: int, checkpoint: Place) -> bool:
         return self._engine.save(self._trial(trial_id), checkpoint)
 
     def retire(self, trial_id: int, status: Status) -> None:

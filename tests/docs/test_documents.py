@@ -133,7 +133,9 @@ def test_the_study_of_the_howto_runs(reader):
 def test_every_key_of_a_study_file_is_in_the_reference():
     page = (ROOT / "docs/reference/study-file.md").read_text()
     space = {"optimizer": ["c"], "lr_scaling": "linear"}  # told only where it is set
-    spec = parse_study({"name": "x", "task": "a:b", "space": space}, source="x")
+    training = {"checkpoints": "s3://bucket/states"}
+    study = {"name": "x", "task": "a:b", "space": space, "training": training}
+    spec = parse_study(study, source="x")
 
     keys = {key.rpartition(" ")[2] for key in spec.settings()} - {"[ranges]"} | {"storage"}
 

@@ -113,18 +113,20 @@ class Killing(runner.Progress):
 
 
 @pytest.mark.parametrize(("at", "victims"), [((7,), 2), ((3, 4, 20, 31, 50), 1)])
-@pytest.mark.parametrize("every", [0, 30])
+@pytest.mark.parametrize(("every", "place"), [(0, "file://{}/kept"), (30, "{}/kept")])
 def test_a_killed_worker_costs_its_trial_an_attempt_and_no_more(
-    alone, host, tmp_path, every, at, victims
+    alone, host, tmp_path, every, place, at, victims
 ):
     study, expected = alone
     url = f"sqlite:///{tmp_path}/s.db"
     progress = Killing(at, victims)
 
     settings = [APART, "training.workers=2", f"training.checkpoint_every={every}"]
+    settings.append(f"training.checkpoints={place.format(tmp_path)}")
     run(study, url, *settings, host=host, progress=progress)
 
     assert contents(url) == expected
+    assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
     attempts = {f"{row.arm} #{row.number}": row.attempt for row in rows_of(url)}
     again = {name for name, attempt in attempts.items() if attempt > 1}
     assert progress.killed == len(at) * victims

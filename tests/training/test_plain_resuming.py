@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 import torch
 
@@ -58,6 +60,26 @@ def test_a_trial_resumes_in_the_middle_of_any_schedule(scheduler, tmp_path):
     for at in range(1, EPOCHS):
         run = resumed(lambda: engine(task(), epochs=EPOCHS), one, tmp_path / f"{at}.pt", at)
         assert_same(run, undisturbed)
+
+
+@pytest.mark.parametrize("place", ["memory://deep/c.pt", "file://{}/c.pt", "a message"])
+def test_a_checkpoint_may_lie_at_a_url_or_travel(place, tmp_path):
+    one = trial(recipe(optimizer="momentum"))
+    first = engine(task())
+    first.admit(one)
+    first.advance()
+    if place == "a message":
+        buffer = io.BytesIO()
+        first.save(one, buffer)
+        place = io.BytesIO(buffer.getvalue())
+    else:
+        place = place.format(tmp_path)
+        first.save(one, place)
+
+    second = engine(task())
+
+    assert second.admit(one, place) == 1
+    assert same_bits(finish(second, one).weights, train(engine(task()), one).weights)
 
 
 @pytest.mark.parametrize("regularizer", components("regularizer"), ids=lambda c: c.id)

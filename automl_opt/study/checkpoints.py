@@ -1,0 +1,76 @@
+"""Where a study keeps the states of its trials: a folder, or a URL that every worker can reach."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from pathlib import Path
+from typing import Any
+
+from automl_opt.core.result import Trial
+from automl_opt.core.spec import StudySpec
+from automl_opt.store import Store
+from automl_opt.study.claim import folder_of
+from automl_opt.training.checkpoint import is_url
+
+
+class Checkpoints:
+    """The checkpoints of one study, each a file of its own with the epoch in its name.
+
+    The database names them by whole paths or URLs: they are found again when the study file says
+    another place.
+
+    Raises:
+        SpecError: the place in the study file cannot be reached or written.
+    """
+
+    def __init__(self, spec: StudySpec, store: Store) -> None:
+        self._folder = _folder(spec, store)
+        try:
+            system, path = _found(self._folder)
+            system.makedirs(path, exist_ok=True)
+        except Exception as error:  # every file system that fsspec knows has its own
+            raise spec.error(
+                "[training] checkpoints", f"{self._folder} cannot be written: {error}"
+            ) from error
+
+    def place(self, trial: Trial, epoch: int) -> str:
+        return f"{self._folder}/{trial.arm}-{trial.number}-{epoch}.pt"
+
+    def exists(self, place: str) -> bool:
+        system, path = _found(place)
+        return bool(system.isfile(path))
+
+    def delete(self, place: str) -> None:
+        if self.exists(place):
+            system, path = _found(place)
+            system.rm_file(path)
+
+    def sweep(self, needed: set[str | None]) -> None:
+        """Delete those that are not *needed*: a kill may leave some."""
+        system, folder = _found(self._folder)
+        kept = {_found(place)[1] for place in needed if place is not None}
+        for file in system.ls(folder, detail=False, refresh=True):
+            # .part is one while it is written
+            if file.endswith((".pt", ".part")) and file not in kept:
+                system.rm_file(file)
+
+
+def _folder(spec: StudySpec, store: Store) -> str:
+    own = folder_of(spec.name, store)
+    if spec.checkpoints is None:
+        return str(own)
+    # others may keep a study of this name at the same place, in another database
+    database = f"{socket.gethostname()} {own} {store.shown_url}"
+    name = f"{spec.name}-{hashlib.sha256(database.encode()).hexdigest()[:8]}"
+    if is_url(spec.checkpoints):
+        return f"{spec.checkpoints.rstrip('/')}/{name}"
+    return str(Path(spec.checkpoints, name).resolve())
+
+
+def _found(place: str) -> tuple[Any, str]:
+    """The file system of *place*, and where it is there."""
+    from fsspec.core import url_to_fs
+
+    system, path = url_to_fs(place)
+    return system, path

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from automl_opt.core.errors import SpecError
+from automl_opt.core.result import Trial
+from automl_opt.core.seeds import Seeds
+from automl_opt.core.spec import load_study
+from automl_opt.store import Store
+from automl_opt.study.checkpoints import Checkpoints
+
+from .examples import write_study
+
+TRIAL = Trial(arm="sgd", number=3, trial_id=8, recipe=None, seeds=Seeds.of_trial(0, "sgd", 3))
+PLACES = [None, "{}/kept", "file://{}/kept", "memory://kept"]
+
+
+def spec_of(folder, place):
+    study = write_study(folder / "study")
+    return load_study(study, [f"training.checkpoints={place}"] if place else [])
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(f"sqlite:///{tmp_path}/s.db") as store:
+        yield store
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_not_needed_is_swept_and_nothing_else(tmp_path, store, place):
+    spec = spec_of(tmp_path, place and place.format(tmp_path))
+    kept = Checkpoints(spec, store)
+    needed, left, deleted = (kept.place(TRIAL, epoch) for epoch in (1, 2, 3))
+    lock = f"{needed.rpartition('/')[0]}/lock"
+    for file in (needed, left, deleted, lock):
+        with fsspec.open(file, "wb") as opened:
+            opened.write(b"state")
+
+    again = Checkpoints(spec, store)
+    again.delete(deleted)
+    again.delete(deleted)
+    again.sweep({needed, None, "/another/place.pt"})
+
+    there = [again.exists(file) for file in (needed, left, deleted, lock)]
+    assert there == [True, False, False, True]
+
+
+def test_studies_of_one_name_in_two_databases_share_a_place(tmp_path, store):
+    spec = spec_of(tmp_path, f"file://{tmp_path}/kept")
+    ours = Checkpoints(spec, store).place(TRIAL, 1)
+    fsspec.open(ours, "wb").open().close()
+
+    with Store.open(f"sqlite:///{tmp_path}/other.db") as other:
+        Checkpoints(spec, other).sweep(set())
+
+    assert Path(ours.removeprefix("file://")).is_file()
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("s9://bucket/states", "Protocol not known: s9"),
+        ("/dev/null/states", "cannot be written"),
+        ("sftp://user:secret@host/states", "must not hold a password"),
+    ],
+)
+def test_a_place_that_will_not_do_is_named(tmp_path, store, place, reason):
+    with pytest.raises(SpecError, match=rf"\[training\] checkpoints: .*{reason}") as refused:
+        Checkpoints(spec_of(tmp_path, place), store)
+    assert "secret" not in str(refused.value)
