@@ -15,13 +15,22 @@ FORECAST_TO = 5120
 """Seeds beyond which no forecast reaches: nobody will run them."""
 
 
-def looks() -> Iterator[tuple[int, float]]:
-    """``(seeds, alpha)`` of each look: 10, 20, 40, 80, …, open-ended.
+FIRST_LEVELS = (0.005, 0.01, 0.0275)
+"""Two-sided levels of the first three looks: the last, where most verdicts fall, has the most.
 
-    The first three may spend .0125 each, the next .00625, then half of the one before: .05 in all.
-    """
+Looks share their seeds, so that together the three call equals different in 3.8 % of cases, not in
+4.25 %: repeated tests on accumulating data, Armitage, McPherson and Rowe 1969.
+"""
+
+LATER = 0.006
+"""Of the fourth look, halved at each further one: 1.2 % in all, so that the sum stays below 5."""
+
+
+def looks() -> Iterator[tuple[int, float]]:
+    """``(seeds, alpha)`` of each look: 10, 20, 40, 80, …, open-ended."""
     for k in count():
-        yield FIRST_LOOK * 2**k, 0.0125 * min(1.0, 0.5 ** (k - 2))
+        later = k - len(FIRST_LEVELS)
+        yield FIRST_LOOK * 2**k, FIRST_LEVELS[k] if later < 0 else LATER / 2**later
 
 
 @cache

@@ -11,6 +11,9 @@ from automl_opt.core.errors import VerdictError
 from automl_opt.core.verdict import Outcome, Score
 from automl_opt.study.judge import NEEDED_WINS, QUICK_WINS, judge, judge_arms
 
+FIRST = 0.005
+"""The level of the first look."""
+
 LOSS = Score(metric="loss", maximize=False, scale="log", margin=0.01)
 ACCURACY = Score(metric="accuracy", maximize=True, scale="plain", margin=0.01, resolution=0.5 / 360)
 
@@ -33,7 +36,7 @@ def test_the_same_gap_on_every_seed_but_a_little_is_better_at_the_first_look():
 
     [pair] = verdict.pairs
     log_a, log_b = np.log(values["a"]), np.log(values["b"])
-    expected = ttest_rel(log_b, log_a).confidence_interval(1 - 0.0125)
+    expected = ttest_rel(log_b, log_a).confidence_interval(1 - FIRST)
     assert verdict.outcome is Outcome.BETTER
     assert verdict.leader == "a"
     assert (pair.low, pair.high) == pytest.approx((expected.low, expected.high))
@@ -101,11 +104,11 @@ def test_a_claim_on_one_of_several_takes_a_third_of_the_error_of_a_look():
     def behind(alpha):
         return float(t.ppf(1 - alpha / 2, n - 1)) / math.sqrt(n) * sd
 
-    between = (behind(0.0125) + behind(0.0125 / 3)) / 2
+    between = (behind(FIRST) + behind(FIRST / 3)) / 2
     verdict = judge(losses(n, a=(0.0, 0.0), b=(0.02, sd), c=(between, sd)), LOSS)
-    clear = judge(losses(n, a=(0.0, 0.0), b=(0.02, sd), c=(behind(0.0125 / 3) + 1e-6, sd)), LOSS)
+    clear = judge(losses(n, a=(0.0, 0.0), b=(0.02, sd), c=(behind(FIRST / 3) + 1e-6, sd)), LOSS)
 
-    assert verdict.live == ("a", "b")  # dropped at .0125 …
+    assert verdict.live == ("a", "b")  # dropped …
     assert verdict.claims == ()  # … and not claimed
     assert [pair.other for pair in clear.claims] == ["c"]
 
@@ -116,7 +119,7 @@ def test_of_several_that_may_be_wrongly_called_equivalent_each_takes_its_share_o
     def half(alpha):
         return float(t.ppf(1 - alpha / 2, 9)) / math.sqrt(10)
 
-    sd = LOSS.delta / (half(0.0125) + half(0.0125 / 2)) * 2  # between the two half-widths
+    sd = LOSS.delta / (half(FIRST) + half(FIRST / 2)) * 2  # between the two half-widths
     pair = judge(losses(10, a=(0.0, 0.0), b=(1e-9, sd)), LOSS)
     three = judge(losses(10, a=(0.0, 0.0), b=(1e-9, sd), c=(0.05, 0.2)), LOSS)
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, ttest_rel
+from scipy.stats import binomtest, multivariate_normal, norm, t, ttest_rel
 
 from automl_opt.study.paired import differences, failure_bound, looks, reach, sign_test
 
@@ -14,10 +14,28 @@ A, B = RNG.normal(1.0, 1.0, 20), RNG.normal(0.3, 2.0, 20)
 
 
 def test_the_looks_spend_five_percent_in_all():
-    first = list(islice(looks(), 6))
+    """The first three by their joint distribution, the later ones as a sum."""
+    found = list(islice(looks(), 60))
+    seeds, levels = np.array(found[:3]).T
+    correlation = np.sqrt(np.minimum.outer(seeds, seeds) / np.maximum.outer(seeds, seeds))
+    limits = norm.isf(levels / 2)
+    rng = np.random.default_rng(0)
+    joint = multivariate_normal(cov=correlation).cdf(limits, lower_limit=-limits, rng=rng)
 
-    assert first[:5] == [(10, 0.0125), (20, 0.0125), (40, 0.0125), (80, 0.00625), (160, 0.003125)]
-    assert sum(alpha for _, alpha in islice(looks(), 60)) == pytest.approx(0.05)
+    assert found[:5] == [(10, 0.005), (20, 0.01), (40, 0.0275), (80, 0.006), (160, 0.003)]
+    assert 1 - joint == pytest.approx(0.0364, abs=1e-3)  # the spread known
+    assert called_different(found[:3]) == pytest.approx(0.0376, abs=0.001)  # the spread estimated
+    assert sum(alpha for _, alpha in found[3:]) == pytest.approx(0.012)
+
+
+def called_different(found, repetitions=200_000):
+    """The share of equals that a t-test calls different at any of the looks *found*."""
+    x = np.random.default_rng(0).normal(size=(repetitions, found[-1][0]))
+    called = np.zeros(repetitions, bool)
+    for n, alpha in found:
+        mean, sd = x[:, :n].mean(1), x[:, :n].std(1, ddof=1)
+        called |= np.abs(mean) * math.sqrt(n) > t.isf(alpha / 2, n - 1) * sd
+    return called.mean()
 
 
 @pytest.mark.parametrize("alpha", [0.0125, 0.00625, 0.05])
@@ -102,4 +120,4 @@ def test_a_difference_at_the_margin_has_no_forecast():
 def test_a_forecast_of_a_sign_test_keeps_the_share_of_wins():
     found = differences([1.0] * 7 + [None] * 3, [0.0] * 10)
 
-    assert found.decided_at(0.01) == 80  # 28 of 40: p = .0166 > .0125; 56 of 80: .0004
+    assert found.decided_at(0.01) == 40  # 14 of 20: p = .12; 28 of 40: .0166 < .0275
