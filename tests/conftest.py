@@ -25,6 +25,9 @@ SERVER = Path(__file__).parent / "postgresql" / "server.py"
 NO_SKIP = "AUTOML_OPT_TEST_POSTGRESQL"
 """Set by ``.ci/run``: without a server, its tests fail where they are otherwise skipped."""
 
+NO_SKIP_IN_A_BROWSER = "AUTOML_OPT_TEST_CHROMIUM"
+"""Likewise for tests that need a browser."""
+
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # small problems on every core at once: more threads only wait
 
@@ -132,6 +135,17 @@ def postgresql() -> Iterator[Any]:
     server = module["Server"]("fsync=off", "synchronous_commit=off", "full_page_writes=off")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium, with what drives it installed."""
+    found = shutil.which("chromium")
+    packages = ("playwright", "axe_playwright_python")
+    if found is None or not all(map(importlib.util.find_spec, packages)):
+        tell = pytest.fail if NO_SKIP_IN_A_BROWSER in os.environ else pytest.skip
+        tell("no browser: apt-get install chromium, pip install -e '.[test]'")
+    return found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

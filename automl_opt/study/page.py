@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -57,6 +58,9 @@ class Section:
     blocks: Sequence[Block]
 
 
+_BETWEEN_WORDS = re.compile(r"(?<=[a-z0-9][._])(?=[a-z])")
+"""Where a long name in a narrow column may be broken: ``warm_`` ``restarts``."""
+
 STYLE = """
 :root { color-scheme: light; }
 body { margin: 0 auto; max-width: 46rem; padding: 1rem; color: #202124; background: #fff;
@@ -76,7 +80,11 @@ figure { margin: 1rem 0 0; } figure > svg { width: 100%; max-width: 34rem; heigh
 .legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0 1rem;
   font-size: .9rem; margin: .25rem 0; }
 pre { background: #f1f3f4; padding: .6rem; overflow-x: auto; font-size: .85rem; }
-@media print { body { max-width: none; } section { break-inside: avoid-page; }
+@media (max-width: 30rem) { table { font-size: .8rem; } td:not(.number) { min-width: 4rem; }
+  th, td { padding-right: .4rem; } th.number { white-space: normal; } }
+@page { margin: 15mm; }
+@media print { body { max-width: none; padding: 0; font-size: 10pt; }
+  h2, figure, table caption { break-after: avoid; } figure, tr { break-inside: avoid; }
   .scroll, pre { overflow: visible; white-space: pre-wrap; } }
 """
 
@@ -117,7 +125,7 @@ def _html_table(table: Table) -> str:
     def cell(tag: str, head: str, text: str) -> str:
         scope = ' scope="col"' if tag == "th" else ""
         number = ' class="number"' if head in table.right else ""
-        return f"<{tag}{scope}{number}>{escape(text)}</{tag}>"
+        return f"<{tag}{scope}{number}>{_BETWEEN_WORDS.sub('<wbr>', escape(text))}</{tag}>"
 
     heads = "".join(cell("th", head, head) for head in table.heads)
     rows = "".join(

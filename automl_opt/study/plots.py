@@ -80,7 +80,7 @@ def intervals(bars: Sequence[Bar], *, alt: str, x: str, margin: float) -> str:
         _ticks_across(across, bottom, x, left=4),
     ]
     for i, bar in enumerate(bars):
-        middle, colour = TOP + ROW * i + 26, COLOURS[i % len(COLOURS)]
+        middle, colour = TOP + ROW * i + 26, COLOURS[0]
         parts.append(
             f'<path d="M{across(bar.low):.1f} {middle}H{across(bar.high):.1f}" '
             f'stroke="{colour}" stroke-width="3"/>'
@@ -147,9 +147,9 @@ def parallel(
         under = bottom + (32 if i % 2 else 46)
         parts.append(
             f'<path d="M{x:.1f} {top}V{bottom}" stroke="{GREY}"/>'
-            f'<text x="{x:.1f}" y="{top - 5}" text-anchor="middle" font-size="11">'
+            f'<text x="{x:.1f}" y="{top - 5}" text-anchor="middle">'
             f"{escape(axis.high)}</text>"
-            f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle" font-size="11">'
+            f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">'
             f"{escape(axis.low)}</text>"
             f'<text x="{x:.1f}" y="{under}" text-anchor="middle">{escape(axis.name)}</text>'
         )

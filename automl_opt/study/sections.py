@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from automl_opt.core.verdict import Pair, Score
-from automl_opt.study.cost import LED_AT
+from automl_opt.study.cost import LED_AT, ArmCost
 from automl_opt.study.page import Block, Bullets, Code, Plot, Section, Table, Text
 from automl_opt.study.plots import Axis, Bar, Line, intervals, lines, parallel, strips
 from automl_opt.study.ranking import Ranking
@@ -52,13 +53,13 @@ def _verdict(report: Report) -> list[Block]:
             for run in report.selection.runs
             if run.stage == "confirm" and run.recipe == name and run.value is not None
         ]
-        for name in verdict.recipes
+        for name in sorted(verdict.recipes, key=lambda name: name != verdict.leader)
     }
     metric = verdict.score.metric
     pairs = {pair.other: pair for pair in verdict.pairs}
     rows = []
-    for name in sorted(values, key=lambda name: name != verdict.leader):
-        own, pair = values[name], pairs.get(name)
+    for name, own in values.items():
+        pair = pairs.get(name)
         runs = [r for r in report.selection.runs if r.stage == "confirm" and r.recipe == name]
         mean = f"{math.fsum(own) / len(own):.4g}" if own else "–"
         ahead = amount(pair, verdict.score) if pair is not None and pair.mean is not None else ""
@@ -294,7 +295,7 @@ def _costs(report: Report) -> list[Block]:
         Line(
             arm.arm,
             [(n, mean) for n, (mean, _) in enumerate(arm.expected, start=1)],
-            [(n, mean - sd, mean + sd) for n, (mean, sd) in enumerate(arm.expected, start=1)],
+            _spread(arm, report.ranking.direction),
         )
         for arm in costs.arms[:DRAWN]
     ]
@@ -312,6 +313,18 @@ def _costs(report: Report) -> list[Block]:
         )
     )
     return blocks
+
+
+def _spread(arm: ArmCost, direction: str) -> list[tuple[float, float, float]]:
+    """One standard deviation around the expected best, though not beyond the best there is."""
+    best = arm.best_so_far[-1] if arm.best_so_far else None
+    if best is None:
+        return []
+    within = partial(min if direction == "maximize" else max, best)
+    return [
+        (n, within(mean - sd), within(mean + sd))
+        for n, (mean, sd) in enumerate(arm.expected, start=1)
+    ]
 
 
 def _of(arms: int) -> str:

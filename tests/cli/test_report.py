@@ -221,8 +221,7 @@ def test_a_page_of_another_form_is_refused(finished, tmp_path):
     assert "must end in .html, .md, .json or .pdf" in done.err
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium on the path")
-def test_a_pdf_is_printed_by_the_browser_that_is_there(finished, tmp_path):
+def test_a_pdf_is_printed_by_the_browser_that_is_there(chromium, finished, tmp_path):
     file = tmp_path / "report.pdf"
 
     done = automl_opt("report", ".", "-o", str(file), folder=finished)

@@ -11,7 +11,7 @@ import pytest
 from automl_opt.core.spec import load_study
 from automl_opt.store import Store
 from automl_opt.study.confirm import confirm
-from automl_opt.study.page import html, markdown
+from automl_opt.study.page import Code, Section, Table, Text, html, markdown
 from automl_opt.study.report import report_of
 from automl_opt.study.sections import sections, title_of
 
@@ -78,6 +78,84 @@ def test_every_plot_is_there_and_the_file_is_small(after):
 
     assert len(re.findall('role="img"', page)) == 5
     assert len(page.encode()) < 3_000_000
+
+
+WIDE = [
+    Section(
+        "What is too wide for a phone",
+        [
+            Text(f"An identifier without a space: {'regularizer_' * 9}."),
+            Table("Columns", [f"head {i}" for i in range(14)], [["0.123456"] * 14]),
+            Table("Names", ["arm", "range"], [["some.long_" * 6, "0 … 1"]], right=["range"]),
+            Code("automl-opt select " + "a/long/path/" * 12),
+        ],
+    )
+]
+PHONES_AND_DESKTOP = (320, 360, 390, 1280)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """One browser for all tests, without a network."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        options = [
+            "--disable-quic",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ]
+        found = playwright.chromium.launch(
+            executable_path=chromium, chromium_sandbox=False, args=options
+        )
+        yield found.new_context(offline=True)
+        found.close()
+
+
+@pytest.fixture(params=["report", "wide"])
+def opened(request, browser, after, tmp_path):
+    """A page, opened from disk, what it asked for and what it complained of."""
+    content = sections(after) if request.param == "report" else WIDE
+    file = tmp_path / "report.html"
+    file.write_text(html(title_of(after), content), "utf-8")
+    page = browser.new_page()
+    seen: list[str] = []
+    page.on("console", lambda message: seen.append(message.text))
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("request", lambda asked: seen.append(asked.url))
+    page.goto(file.as_uri())
+    yield page, seen
+    page.close()
+
+
+def test_in_a_browser_a_page_fits_every_screen_and_asks_for_nothing(opened):
+    page, seen = opened
+
+    for width in PHONES_AND_DESKTOP:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        figures = page.evaluate(
+            "[...document.querySelectorAll('svg[role=img]')].map(e => e.getBoundingClientRect())"
+            ".map(box => [box.left, box.right, box.height])"
+        )
+        for left, right, height in figures:
+            assert left >= 0
+            assert right <= width
+            assert height > 50
+    assert [each for each in seen if each not in (page.url, "data:,")] == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_in_a_browser_axe_finds_nothing_that_keeps_readers_out(opened, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page, _ = opened
+    page.set_viewport_size({"width": width, "height": 800})
+
+    found = Axe().run(page).response
+
+    assert len(found["passes"]) > 10
+    assert [(each["id"], each["impact"]) for each in found["violations"]] == []
 
 
 def test_bands_are_quantiles_of_the_trials_that_reached_the_epoch(after, searched):
