@@ -15,6 +15,7 @@ from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.catalog import Catalog
 from automl_opt.search.arms import storage_at
 from automl_opt.search.importance import Importance, importances
+from automl_opt.search.interaction import Interaction, interactions
 from automl_opt.store import EpochRow, Store, TrialRow
 from automl_opt.store.rows import ComponentRow
 from automl_opt.study.cost import Costs, costs_of
@@ -51,6 +52,7 @@ class Report:
         ranges: by arm its search space, as plain data.
         factors: what every trial chose whatever its arm, and whether that mattered.
         importances: by arm the share of each parameter; none where there are too few trials.
+        interactions: by arm the pairs of parameters; none where there are too few trials.
         trials: the complete trials of the leading arm; ``None`` without any.
         winner: the recipe to use; ``None`` where no trial is complete.
         environments: what the trials ran on, the latest last.
@@ -63,6 +65,7 @@ class Report:
     ranges: Mapping[str, Sequence[Mapping[str, Any]]]
     factors: Sequence[Factor]
     importances: Mapping[str, Sequence[Importance]]
+    interactions: Mapping[str, Sequence[Interaction]]
     trials: Trials | None
     winner: Winner | None
     components: Sequence[ComponentRow]
@@ -80,6 +83,9 @@ class Report:
             "ranges": dict(self.ranges),
             "factors": [factor.data() for factor in self.factors],
             "importances": {arm: [asdict(i) for i in row] for arm, row in self.importances.items()},
+            "interactions": {
+                arm: [asdict(i) for i in row] for arm, row in self.interactions.items()
+            },
             "winner": found
             and {
                 "title": found.title,
@@ -102,6 +108,10 @@ def report_of(spec: StudySpec, store: Store, catalog: Catalog) -> Report:
     maximize = ranking.direction == "maximize"
     complete = any(arm.complete for arm in ranking.arms)
     ranges = {row.arm: json.loads(row.space_json) for row in store.studies(spec.name)}
+    with storage_at(store.url) as storage:
+        names = {arm: f"{spec.name}/{arm}" for arm in arms}
+        shares = {arm: importances(storage, name) for arm, name in names.items()}
+        together = {arm: interactions(storage, name) for arm, name in names.items()}
     return Report(
         selection=selection,
         ranking=ranking,
@@ -109,7 +119,8 @@ def report_of(spec: StudySpec, store: Store, catalog: Catalog) -> Report:
         curves=_bands(trials, store.curves(spec.name, split="valid"), arms, ranking.metric),
         ranges=ranges,
         factors=secondary(trials, compare=spec.compare, maximize=maximize),
-        importances=_importances(spec, store, arms),
+        importances=shares,
+        interactions=together,
         trials=_trials(ranking, trials, ranges, catalog),
         winner=winner(spec, store) if complete else None,
         components=store.components(spec.name),
@@ -152,11 +163,6 @@ def _trials(
         for value, chosen in found
     ]
     return Trials(arm=leader, entries=shown, rows=rows)
-
-
-def _importances(spec: StudySpec, store: Store, arms: Sequence[str]) -> dict[str, list[Importance]]:
-    with storage_at(store.url) as storage:
-        return {arm: importances(storage, f"{spec.name}/{arm}") for arm in arms}
 
 
 def _bands(

@@ -237,8 +237,42 @@ def _importances(report: Report) -> list[Block]:
         blocks.append(Text(text))
     if few:
         blocks.append(Text(f"Too few complete trials to ask: {', '.join(few)}."))
+    blocks += _interactions(report)
     if report.trials is not None:
         blocks.append(_lines_across(report.trials, report.ranking))
+    return blocks
+
+
+def _interactions(report: Report) -> list[Block]:
+    told = [
+        f"{arm}: {each.first} and {each.second} ({each.share:.0%})."
+        for arm, row in report.interactions.items()
+        for each in row
+        if each.told
+    ]
+    untold = [
+        arm for arm, row in report.interactions.items() if row and not any(i.told for i in row)
+    ]
+    few = [arm for arm, row in report.interactions.items() if not row]
+    blocks: list[Block] = []
+    if told:
+        blocks += [
+            Text("The best value of one depends on the other's:"),
+            Bullets(told),
+            Text(
+                "In brackets the part of what the two explain that neither explains alone "
+                "(functional analysis of variance), where it is beyond what 19 of 20 shuffles give "
+                "any pair: of twenty arms without such a pair, one is named by chance."
+            ),
+        ]
+    if untold:
+        text = (
+            f"The complete trials of {', '.join(untold)} cannot tell whether parameters interact."
+        )
+        blocks.append(Text(text))
+    if few:
+        names = ", ".join(few)
+        blocks.append(Text(f"Too few complete trials to ask whether parameters interact: {names}."))
     return blocks
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from automl_opt.core.spec import load_study
+from automl_opt.search.interaction import Interaction
 from automl_opt.store import Store
 from automl_opt.study.confirm import confirm
 from automl_opt.study.page import Code, Section, Table, Text, html, markdown
@@ -209,6 +211,20 @@ def test_which_parameters_decide_is_said_of_every_arm(after):
     assert set(after.importances) == {"sgd", "adamw"}
     for arm in after.importances:
         assert arm in section
+
+
+def test_whether_parameters_interact_is_said_of_every_arm(after):
+    some = Interaction(first="lr", second="beta", share=0.25, told=True)
+    other = replace(some, told=False)
+
+    for row, says in [
+        ((some, other), "sgd: lr and beta (25%)."),
+        ((other,), "The complete trials of sgd, adamw cannot tell whether parameters interact."),
+        ((), "Too few complete trials to ask whether parameters interact: sgd, adamw."),
+    ]:
+        report = replace(after, interactions=dict.fromkeys(("sgd", "adamw"), row))
+        assert says in markdown(title_of(report), sections(report))
+    assert set(after.interactions) == {"sgd", "adamw"}
 
 
 def test_a_report_is_plain_data(before, after):
