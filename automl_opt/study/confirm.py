@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from automl_opt.core.errors import StudyChanged, TaskError
-from automl_opt.core.result import Status, Trial, TrialResult
+from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.seeds import Seeds, derive
 from automl_opt.core.spec import StudySpec
 from automl_opt.core.verdict import Score, Verdict
@@ -239,16 +239,10 @@ class Trainer:
         waiting = [replace(job, trial_id=-1 - i) for i, job in enumerate(jobs)]
         spent: dict[int, float] = {}
         how: dict[int, How] = {}
-        while waiting or engine.live:
-            if self._stop:
-                return False
-            new = []
-            while waiting and engine.free:
-                new.append(waiting.pop(0))
-                engine.admit(new[-1])
-            for trial in new:
-                spent[trial.trial_id], how[trial.trial_id] = 0.0, engine.how(trial)
-            for report in engine.advance():
+
+        def keep(reports: Iterable[EpochReport]) -> None:
+            nonlocal left
+            for report in reports:
                 trial = report.trial
                 spent[trial.trial_id] += report.seconds
                 if report.finished:
@@ -258,6 +252,18 @@ class Trainer:
                     done.append(run)
                     left -= 1
                     self._told(run, left)
+
+        while waiting or engine.live:
+            if self._stop:
+                keep(engine.finish())  # of other processes: some may have ended by now
+                return False
+            new = []
+            while waiting and engine.free:
+                new.append(waiting.pop(0))
+                engine.admit(new[-1])
+            for trial in new:
+                spent[trial.trial_id], how[trial.trial_id] = 0.0, engine.how(trial)
+            keep(engine.advance())
             waiting[:0] = engine.lost()
         return True
 

@@ -17,6 +17,7 @@ from automl_opt.search.space import arms_of
 from automl_opt.store import Store, VerdictRow
 from automl_opt.study import runner
 from automl_opt.study.changes import refuse_changes
+from automl_opt.study.claim import MEMORY, claimed, folder_of, forget_measurements
 from automl_opt.study.judge import NEEDED_WINS, QUICK_WINS, arm_looks, judge_arms
 from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import Ranking, ranking_of
@@ -96,14 +97,17 @@ def retune(
     estimated(_cost(spec, ranking, arms, pairs - len(done)))
     stopped = None
     verdict = _judged(spec, arms, done, quick)
-    while verdict.next_pairs is not None and len(done) < pairs:
-        stopped = _tune(spec, row, arms, len(done), host, store, task, progress)
-        if stopped is not None:
-            break
-        done.append(_pair(spec, store, row, arms, len(done)))
-        told(done[-1])
-        verdict = _judged(spec, arms, done, quick)
-        _save(store, row, verdict, spec, done)
+    with claimed(_whole(spec, row), store):
+        while verdict.next_pairs is not None and len(done) < pairs:
+            stopped = _tune(spec, row, arms, len(done), host, store, task, progress)
+            if stopped is not None:
+                break
+            done.append(_pair(spec, store, row, arms, len(done)))
+            told(done[-1])
+            verdict = _judged(spec, arms, done, quick)
+            _save(store, row, verdict, spec, done)
+        if stopped is None:
+            forget_measurements(_whole(spec, row), store)
     said = tuple(arm_sentences(verdict))
     return Retuned(verdict=verdict, said=said, pairs=tuple(done), stopped=stopped)
 
@@ -139,8 +143,13 @@ def leading(spec: StudySpec, store: Store, ranking: Ranking) -> tuple[str, str]:
     return chosen[0], chosen[1]
 
 
+def _whole(spec: StudySpec, row: VerdictRow) -> str:
+    """The name under which its pairs share what their engines have measured."""
+    return f"{spec.name}.retune{row.number}"
+
+
 def _name(spec: StudySpec, row: VerdictRow, pair: int) -> str:
-    return f"{spec.name}.retune{row.number}.{pair}"
+    return f"{_whole(spec, row)}.{pair}"
 
 
 def _finished(spec: StudySpec, store: Store, row: VerdictRow) -> int:
@@ -172,7 +181,9 @@ def _tune(
         time_limit_s=None,
         allocation="equal",
     )
-    return runner.run(again, host=host, store=store, task=task, progress=progress).stopped
+    memory = folder_of(_whole(spec, row), store) / MEMORY
+    outcome = runner.run(again, host=host, store=store, task=task, progress=progress, memory=memory)
+    return outcome.stopped
 
 
 def _pair(spec: StudySpec, store: Store, row: VerdictRow, arms: tuple[str, str], pair: int) -> Pair:

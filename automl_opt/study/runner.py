@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 
 from automl_opt.core.errors import AutomlOptError, StoreError, TaskError
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
@@ -63,8 +64,13 @@ def run(
     store: Store,
     task: Task | None = None,
     progress: Progress | None = None,
+    memory: Path | None = None,
 ) -> Outcome:
     """Spend the budget of *spec* and keep every epoch; go on where an earlier run ended.
+
+    Args:
+        memory: a file of what engines have measured, shared with other studies and left to the
+            caller; by default the study's own, which goes when its budget is spent.
 
     Raises:
         SpecError, TaskError, UnknownComponent: the study cannot start; nothing was changed.
@@ -79,7 +85,7 @@ def run(
     refuse_changes(spec, spaces, store, host.catalog)
     with claimed(spec.name, store):
         probe, places = spaces[0].default(), slots(spec, len(spaces))
-        memory = folder_of(spec.name, store) / MEMORY
+        memory = memory or folder_of(spec.name, store) / MEMORY
         engine = engine_of(task, spec, builder, probe, slots=places, memory=memory, given=given)
         with closing(engine), storage_at(store.url) as storage:
             store.tune(storage.engine)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 
 import pytest
@@ -18,6 +20,7 @@ from automl_opt.study.confirm import confirm, held_out
 from automl_opt.study.progress import Progress
 from automl_opt.study.selection import judged, selection_of, standing
 from automl_opt.training.fused import choose
+from automl_opt.training.pool import PoolEngine
 from automl_opt.training.task import load_task
 
 from .examples import NAME, run, write_study
@@ -192,6 +195,25 @@ def test_a_verdict_that_was_stopped_goes_on_and_ends_as_the_undisturbed_one(
 
     assert values(done.runs) == values(whole.runs)
     assert done.verdict == whole.verdict
+
+
+def test_ctrl_c_keeps_what_another_process_is_about_to_end(tmp_path, host, monkeypatch):
+    study = write_study(tmp_path / "study")
+    brief = ["training.epochs=1", "search.trials=1"]
+    run(study, f"sqlite:///{tmp_path}/study.db", *brief, host=host)
+    begun, ended = [], []
+    admit = PoolEngine.admit
+    monkeypatch.setattr(PoolEngine, "admit", lambda *given: begun.append(1) or admit(*given))
+
+    def told(run, left):
+        ended.append(run)
+        if len(begun) > len(ended):  # another process is in the one epoch of its run
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = select(tmp_path, host, SEEDS, *brief, "training.workers=2", told=told)
+
+    assert stopped.stopped == "SIGINT"
+    assert len(stopped.runs) == len(begun)
 
 
 def test_more_seeds_go_on_with_the_recipes_that_are_still_live(folder, host):

@@ -17,6 +17,7 @@ from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import ranking_of
 from automl_opt.study.retune import leading, retune
 from automl_opt.study.selection import selection_of
+from automl_opt.training.fused import choose
 
 from .examples import NAME, run, write_study
 
@@ -128,6 +129,27 @@ def test_what_was_stopped_goes_on_and_ends_as_the_undisturbed_one(folder, retune
     done = again(folder, host)
 
     assert done.pairs == retuned[1].pairs
+
+
+def test_pairs_share_what_their_engines_have_measured(folder, host, monkeypatch):
+    """Else every pair times stacks anew, and may train its trials in another mode."""
+    asked: list[int] = []
+    monkeypatch.setattr(choose, "measured", lambda twin: asked.append(1) or 2)
+    counts = []
+
+    class Enough(Exception):
+        pass
+
+    def told(pair):
+        counts.append(len(asked))
+        if pair.number == 1:
+            raise Enough
+
+    with pytest.raises(Enough):
+        again(folder, host, 6, 'training.together="auto"', told=told)
+
+    assert counts[0] > 0
+    assert counts[1] == counts[0]
 
 
 def test_the_full_form_after_the_quick_one_begins_anew(folder, host):
