@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--together", metavar="K", help="Trials in training at a time, or auto.")
 @click.option("--workers", type=int, metavar="N", help="Processes that train.")
+@click.option("--executor", metavar="NAME", help="What trains: processes, or ray: its actors.")
+@click.option("--ray-address", metavar="HOST:PORT", help="The cluster to use; or RAY_ADDRESS.")
 @storage_option
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the study file."
@@ -46,6 +48,8 @@ def run(
     device: str | None,
     together: str | None,
     workers: int | None,
+    executor: str | None,
+    ray_address: str | None,
     storage: str | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -74,6 +78,10 @@ def run(
         asked.append(f"training.together={together}")
     if workers is not None:
         asked.append(f"training.workers={workers}")
+    if executor is not None:
+        asked.append(f"training.executor={executor}")
+    if ray_address is not None:
+        asked.append(f"training.ray_address={ray_address}")
     spec, url = read_study(study, asked, storage)
 
     host = installed_plugins()

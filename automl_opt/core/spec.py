@@ -20,6 +20,7 @@ from automl_opt.core.verdict import SCALES
 
 KINDS = ("optimizer", "scheduler", "regularizer", "initializer")
 DEFAULT_STORAGE = "sqlite:///automl_opt.db"
+EXECUTORS = ("processes", "ray")
 ALLOCATIONS = ("equal", "leaders", "elimination")
 
 
@@ -69,7 +70,10 @@ class StudySpec:
         direction: ``None``: the metric's own.
         threads: CPU threads; ``None``: one for small models, torch's own number otherwise.
         together: how many trials are in training at a time, or ``"auto"``.
-        workers: how many processes share them.
+        workers: how many of the *executor*'s share them.
+        executor: ``processes`` of this machine, or ``ray``: actors of a cluster.
+        gpus_per_worker: of an actor; ``None``: what there is is shared evenly.
+        ray_address: ``None``: that of ``RAY_ADDRESS``, or a cluster of this machine alone.
         checkpoint_every_s: seconds after which a trial's state is saved again.
         checkpoints: the folder or URL to save it in; ``None``: beside the database.
     """
@@ -94,6 +98,9 @@ class StudySpec:
     threads: int | None
     together: int | str
     workers: int
+    executor: str
+    gpus_per_worker: float | None
+    ray_address: str | None
     checkpoint_every_s: float
     checkpoints: str | None
     metric: str
@@ -139,6 +146,7 @@ class StudySpec:
             "[training] threads": self.threads,
             **({"[training] together": self.together} if self.together != 1 else {}),
             **({"[training] workers": self.workers} if self.workers != 1 else {}),
+            **({"[training] executor": self.executor} if self.executor != "processes" else {}),
             "[training] checkpoint_every": self.checkpoint_every_s,
             **({"[training] checkpoints": self.checkpoints} if self.checkpoints else {}),
             "[objective] metric": self.metric,
@@ -223,6 +231,9 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         threads=training.integer("threads", default=None, low=1),
         together=training.integer_or("auto", "together", default=1, low=1),
         workers=training.integer("workers", default=1, low=1),
+        executor=training.one_of("executor", EXECUTORS, default="processes"),
+        gpus_per_worker=training.share("gpus_per_worker"),
+        ray_address=training.text("ray_address", default=None, pattern=r"\S+"),
         checkpoint_every_s=training.duration("checkpoint_every", default=30.0, may_be_zero=True),
         checkpoints=training.place("checkpoints"),
         metric=objective.text("metric", default="loss"),
@@ -241,6 +252,9 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         table.refuse_the_rest()
     if not spec.components[spec.compare]:
         space.fail(spec.compare, f"must name at least one: compare = {spec.compare!r}")
+    for key in ("gpus_per_worker", "ray_address"):
+        if getattr(spec, key) is not None and spec.executor != "ray":
+            training.fail(key, 'is for executor = "ray" alone')
     return spec
 
 
@@ -332,6 +346,14 @@ class _Table:
         if not 0 < value < math.inf:
             self.fail(key, f"must be above 0, not {value!r}")
         return float(value)
+
+    def share(self, key: str) -> Any:
+        value = self._get(key, None)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            self.fail(key, f"must be a number from 0 to 1, not {value!r}")
+        return value
 
     def integer_or(self, word: str, key: str, default: Any, low: int) -> Any:
         value = self._get(key, default)
@@ -480,6 +502,7 @@ def _plain(value: Any, source: str, key: str = "") -> Any:
 def _readable(pattern: str) -> str:
     return {
         r"[A-Za-z0-9][\w.-]*": "a name of letters, digits, '.', '_' and '-'",
+        r"\S+": "an address: host:port",
         ".+": "a path or a URL",
         r"[^:]+:\w+": "'file.py:function' or 'package.module:function'",
         r"auto|cpu|mps|cuda(:\d+)?": "a device: auto, cpu, mps, cuda or cuda:N",

@@ -21,6 +21,7 @@ MAY_CHANGE = {
     "[training] threads",
     "[training] together",
     "[training] workers",
+    "[training] executor",
     "[training] checkpoint_every",
     "[training] checkpoints",
     "[ranges]",  # looked at arm by arm, as part of the search space

@@ -26,8 +26,8 @@ from automl_opt.study.selection import judged, standing
 from automl_opt.study.wording import sentences
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.engine import Engine, environment
+from automl_opt.training.executor import engine_of
 from automl_opt.training.plain import How
-from automl_opt.training.pool import engine_of
 from automl_opt.training.task import Task, load_task
 
 Told = Callable[[VerdictRun, int], None]

@@ -31,7 +31,7 @@ from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import Ranking, ranking_of
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.engine import Engine, environment
-from automl_opt.training.pool import engine_of
+from automl_opt.training.executor import engine_of
 from automl_opt.training.task import Task, load_task
 
 LEASE_S = 600.0
@@ -213,14 +213,14 @@ class _Run:
         return ended
 
     def _go_back(self, trial: Trial) -> None:
-        """The process of *trial* died: the trial is to go on from its last checkpoint."""
+        """The worker of *trial* died: the trial is to go on from its last checkpoint."""
         self._store.flush()
         live = self._live.pop(trial.trial_id)
         if live.checkpoint:
             curve = [row for row in self._store.curve(trial.trial_id) if row.split == "valid"]
             self._resumable[trial.trial_id] = (live.checkpoint, self._values(curve))
         self._arms.put_back(trial)
-        self._progress.noted(f"{trial}: its worker process died after epoch {live.epoch}")
+        self._progress.noted(f"{trial}: its worker died after epoch {live.epoch}")
 
     def _order(self, report: EpochReport) -> tuple[int, int]:
         """Whose turn it is to be judged and told: not a matter of slots, which a resume mixes."""

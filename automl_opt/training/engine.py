@@ -68,7 +68,7 @@ class Engine(Protocol):
         """Wait for the epochs under way, begin none."""
 
     def lost(self) -> list[Trial]:
-        """The trials that have lost their slot since this was last asked: their process died."""
+        """The trials that have lost their slot since this was last asked: their worker died."""
 
     def save(self, trial: Trial, checkpoint: Place) -> bool:
         """Write everything needed to go on after the epoch that *trial* has finished.

@@ -12,7 +12,7 @@ from typing import Any
 from automl_opt.core.errors import PluginError
 from automl_opt.core.result import EpochReport, Measurement, Status, Trial, TrialResult
 from automl_opt.training.build import TorchBuilder
-from automl_opt.training.checkpoint import Place, read, write
+from automl_opt.training.checkpoint import Place, read, unusable, write
 from automl_opt.training.data import Splits, make_splits, resident
 from automl_opt.training.live import Diverged, LiveTrial, Setup
 from automl_opt.training.task import Task, is_out_of_memory, where
@@ -56,12 +56,7 @@ class PlainEngine:
                     slot.live.load_state_dict(state)
                     slot.how = How(*state["how"]) if "how" in state else None
                 except Exception as error:  # torch.load raises whatever a damaged file makes it
-                    warnings.warn(
-                        f"{trial}: starts again, its checkpoint {checkpoint} cannot be used "
-                        f"({where(error)})",
-                        RuntimeWarning,
-                        stacklevel=2,
-                    )
+                    warnings.warn(unusable(trial, checkpoint, error), RuntimeWarning, stacklevel=2)
                     slot.live = self._begin(trial)
         return slot.epoch
 

@@ -1,56 +1,86 @@
-"""The pool: an engine whose slots lie in worker processes, one or more in each."""
+"""The pool: an engine whose slots lie in workers somewhere else, one or more in each."""
 
 from __future__ import annotations
 
-import multiprocessing
-import pickle
-import signal
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, Protocol
 
 from automl_opt.core.errors import AutomlOptError
-from automl_opt.core.recipe import Recipe
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
-from automl_opt.training.build import TorchBuilder
-from automl_opt.training.checkpoint import Place
-from automl_opt.training.engine import Engine, find_device, open_engine
+from automl_opt.training.checkpoint import Place, is_url, put, unusable
 from automl_opt.training.plain import How
-from automl_opt.training.task import Task
-from automl_opt.training.worker import Order, Reply, components_of, serve, unsendable
+from automl_opt.training.worker import Order, Reply
 
 MOST_DEATHS = 3
-"""So often may the process of a trial die before the trial counts as failed."""
+"""So often may the worker of a trial die before the trial counts as failed."""
+
+WAIT_S = 1.0
+"""So long at most is an answer waited for, before whoever runs the study may think again."""
 
 
 class WorkersDie(AutomlOptError):
-    """Worker processes end before they are ready. The command line exits with 1."""
+    """Workers end before they are ready. The command line exits with 1."""
 
     exit_code = 1
 
 
+class Gone(Exception):
+    """A worker has ended; the text says by what."""
+
+
+class Link(Protocol):
+    """The way to one worker and back."""
+
+    def send(self, method: str, *arguments: Any) -> None:
+        """Have it call a method of :class:`automl_opt.training.worker.Worker`.
+
+        That it is gone is no error here: :meth:`answer` says so.
+        """
+
+    def answer(self) -> Reply:
+        """Wait for the answer to what was sent last; raises :class:`Gone`."""
+
+    def end(self) -> None:
+        """End the worker at once, whatever it does."""
+
+
+class Executor(Protocol):
+    """Where workers come from."""
+
+    @property
+    def sees_our_files(self) -> bool:
+        """Whether a path means the same to a worker as here."""
+
+    def devices(self, spec: StudySpec) -> list[str]:
+        """One a worker, as it is called there."""
+
+    def start(self) -> Any:
+        """A :class:`Link` to a new worker, which may take its time to come."""
+
+    def wait(self, links: Sequence[Any], timeout: float) -> list[Any]:
+        """Those of *links* that have an answer, or none after *timeout* seconds."""
+
+    def close(self) -> None:
+        """Let go of everything but the workers."""
+
+
 @dataclass
 class _Worker:
-    """A process and what is known of it.
+    """A worker and what is known of it.
 
     Args:
-        busy: it was told something that it has not answered; at first, to be ready.
+        busy: it was told something that it has not answered; at first, to open its engine.
         deaths: how often it ended before it was ready, one after the other.
     """
 
     order: Order
-    process: BaseProcess
-    pipe: Connection
-    busy: bool = True
+    link: Link
+    busy: bool = False
     ready: bool = False
     deaths: int = 0
     trials: list[Trial] = field(default_factory=list)
@@ -64,16 +94,17 @@ class PoolEngine:
     """See :class:`automl_opt.training.engine.Engine` for what the methods promise.
 
     Workers do not wait for each other: which trial is reported first is a matter of time. One that
-    dies is replaced, and its trials are :meth:`lost`; a trial whose process has died three times
+    dies is replaced, and its trials are :meth:`lost`; a trial whose worker has died three times
     is reported as failed.
 
     Args:
         orders: one a worker.
+        executor: is closed with this.
         device: for the records.
     """
 
-    def __init__(self, orders: Sequence[Order], device: str) -> None:
-        self._device = device
+    def __init__(self, orders: Sequence[Order], executor: Executor, device: str) -> None:
+        self._executor, self._device = executor, device
         self._deaths: Counter[int] = Counter()  # by trial id, as the next two
         self._last: dict[int, EpochReport] = {}
         self._left: dict[int, TrialResult] = {}  # ended in their worker, not retired yet
@@ -81,7 +112,8 @@ class PoolEngine:
         self._untold: list[EpochReport] = []  # of trials that are given up
         self._workers: list[_Worker] = []
         for order in orders:
-            self._workers.append(_Worker(order, *_start(order)))
+            self._workers.append(_Worker(order, executor.start()))
+            self._open(self._workers[-1])
 
     @property
     def free(self) -> int:
@@ -104,7 +136,14 @@ class PoolEngine:
         worker = max(self._workers, key=lambda each: each.free)
         assert worker.free, "every slot is taken"
         worker.trials.append(trial)
-        return self._ask(worker, "admit", trial, checkpoint) or 0
+        sent: Place | bytes | None = checkpoint
+        if checkpoint is not None and self._travels(checkpoint):
+            try:
+                sent = Path(str(checkpoint)).read_bytes()
+            except OSError as error:
+                warnings.warn(unusable(trial, checkpoint, error), RuntimeWarning, stacklevel=2)
+                sent = None
+        return self._ask(worker, "admit", trial, sent) or 0
 
     def how(self, trial: Trial) -> How:
         worker = self._worker_of(trial)
@@ -129,7 +168,19 @@ class PoolEngine:
 
     def save(self, trial: Trial, checkpoint: Place) -> bool:
         worker = self._worker_of(trial)
-        return bool(worker and self._ask(worker, "save", trial.trial_id, checkpoint))
+        if worker is None:
+            return False
+        if not self._travels(checkpoint):
+            return bool(self._ask(worker, "save", trial.trial_id, checkpoint))
+        state = self._ask(worker, "packed", trial.trial_id)
+        if state is None:
+            return False
+        put(Path(str(checkpoint)), lambda file: file.write_bytes(state))
+        return True
+
+    def _travels(self, checkpoint: Place) -> bool:
+        """Whether the state goes with the messages: the worker does not see the file."""
+        return not (self._executor.sees_our_files or is_url(checkpoint))
 
     def retire(self, trial: Trial, status: Status | None = None) -> TrialResult:
         result = self._left.pop(trial.trial_id, None)
@@ -154,17 +205,18 @@ class PoolEngine:
 
     def close(self) -> None:
         for worker in self._workers:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
+            worker.link.end()
+        self._executor.close()
 
     def _worker_of(self, trial: Trial) -> _Worker | None:
         return next((each for each in self._workers if trial in each.trials), None)
 
+    def _open(self, worker: _Worker) -> None:
+        self._tell(worker, "open", worker.order)
+
     def _tell(self, worker: _Worker, method: str, *arguments: Any) -> None:
         worker.busy = True
-        with suppress(OSError):  # it is gone, which is found out when the answer is read
-            worker.pipe.send((method, arguments))
+        worker.link.send(method, *arguments)
 
     def _ask(self, worker: _Worker, method: str, *arguments: Any) -> Any:
         """The answer of a worker that is at rest; ``None`` where it dies over it."""
@@ -173,9 +225,9 @@ class PoolEngine:
 
     def _answer(self, worker: _Worker) -> Any:
         try:
-            reply: Reply = worker.pipe.recv()
-        except (EOFError, OSError):
-            self._died(worker)
+            reply = worker.link.answer()
+        except Gone as error:
+            self._died(worker, str(error))
             return None
         worker.busy = False
         for category, text in reply.warned:
@@ -185,13 +237,15 @@ class PoolEngine:
         return reply.value
 
     def _reports(self) -> list[EpochReport]:
-        """What has been reported; where nothing has, wait until a worker says something."""
+        """What has been reported; where nothing has, wait a little for it."""
         reports, self._untold = self._untold, []
-        busy = {worker.pipe: worker for worker in self._workers if worker.busy}
+        busy = [worker for worker in self._workers if worker.busy]
         if busy:
-            for pipe in wait(list(busy), timeout=0 if reports else None):
-                assert isinstance(pipe, Connection)
-                reports += self._received(busy[pipe])
+            links = [worker.link for worker in busy]
+            answered = self._executor.wait(links, timeout=0 if reports else WAIT_S)
+            for worker in busy:
+                if worker.link in answered:
+                    reports += self._received(worker)
         return reports
 
     def _received(self, worker: _Worker) -> list[EpochReport]:
@@ -210,17 +264,15 @@ class PoolEngine:
                 worker.trials.remove(own)
         return reports
 
-    def _died(self, worker: _Worker) -> None:
-        """Put another process in its place; its trials are lost, or are given up."""
-        worker.process.join()
-        worker.pipe.close()
-        how = _ending(worker.process.exitcode)
+    def _died(self, worker: _Worker, how: str) -> None:
+        """Put another in its place; its trials are lost, or are given up."""
+        worker.link.end()
         if not worker.ready:
             worker.deaths += 1
             if worker.deaths >= MOST_DEATHS:
                 raise WorkersDie(
-                    f"a worker process died {worker.deaths} times before it was ready, the last "
-                    f"time by {how}"
+                    f"a worker died {worker.deaths} times before it was ready, the last time by "
+                    f"{how}"
                 )
         for trial in worker.trials:
             self._deaths[trial.trial_id] += 1
@@ -228,13 +280,14 @@ class PoolEngine:
                 self._lost.append(trial)
             else:
                 self._give_up(trial, how)
-        worker.process, worker.pipe = _start(worker.order)
-        worker.busy, worker.ready, worker.trials = True, False, []
+        worker.ready, worker.trials = False, []
+        worker.link = self._executor.start()
+        self._open(worker)
 
     def _give_up(self, trial: Trial, how: str) -> None:
         last = self._last.get(trial.trial_id)
         epoch = last.epoch if last else 0
-        reason = f"its worker process died {MOST_DEATHS} times, the last time by {how}"
+        reason = f"its worker died {MOST_DEATHS} times, the last time by {how}"
         report = EpochReport(
             trial=trial,
             epoch=epoch,
@@ -249,77 +302,3 @@ class PoolEngine:
         self._left[trial.trial_id] = TrialResult(
             trial=trial, status=Status.FAILED, value=None, epochs=epoch, reason=reason
         )
-
-
-def engine_of(
-    task: Task,
-    spec: StudySpec,
-    builder: TorchBuilder,
-    probe: Recipe,
-    *,
-    slots: int,
-    memory: Path,
-    given: bool,
-) -> Engine:
-    """The engine of a study: in this process, or in ``spec.workers`` that share *slots*.
-
-    On a machine with several GPUs they take turns unless *spec* names one. On a CPU each has one
-    thread where *spec* does not say.
-
-    Args:
-        memory: as for :func:`automl_opt.training.engine.open_engine`; beside it, a file a worker.
-        given: whether *task* is an object of the caller's that the study file does not name.
-
-    Raises:
-        SpecError: as there.
-        TaskError: the task is an object and cannot be sent to another process.
-    """
-    if spec.workers == 1:
-        return open_engine(task, spec, builder, probe, slots=slots, memory=memory)
-    device = find_device(spec)
-    if device.type == "cpu" and spec.threads is None:
-        spec = replace(spec, threads=1)
-    open_engine(task, spec, builder, probe)  # what is wrong with them is wrong with every worker's
-    try:
-        pickled = pickle.dumps(task) if given else None
-    except Exception as error:  # whatever an object's own methods raise
-        raise unsendable(error) from error
-    devices = [spec.device] * spec.workers
-    if spec.device in ("auto", "cuda") and device.type == "cuda":
-        devices = [f"cuda:{n % torch.cuda.device_count()}" for n in range(spec.workers)]
-    share, more = divmod(slots, spec.workers)
-    orders = [
-        Order(
-            spec=replace(spec, device=own),
-            task=pickled,
-            components=components_of(builder.catalog),
-            probe=probe,
-            slots=share + (number < more),
-            memory=memory.with_stem(f"{memory.stem}-{number}"),
-        )
-        for number, own in enumerate(devices)
-    ]
-    return PoolEngine(orders, device.type if len(set(devices)) > 1 else str(device))
-
-
-def _start(order: Order) -> tuple[BaseProcess, Connection]:
-    """A process that shares neither threads nor CUDA's state with this one.
-
-    Where there is a fork server, it has imported all that takes seconds, and a worker has it from
-    there.
-    """
-    ways = multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
-    context.set_forkserver_preload(["automl_opt.training.worker"])
-    here, there = context.Pipe()
-    process = context.Process(target=serve, args=(there, order))
-    process.start()
-    there.close()
-    return process, here
-
-
-def _ending(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    name = signal.Signals(-code).name
-    return f"{name}, as when memory runs out" if name == "SIGKILL" else name

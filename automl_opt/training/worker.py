@@ -1,28 +1,25 @@
-"""A worker process: an engine of its own that does what the study's process tells it."""
+"""A worker: an engine of its own, somewhere else, that does what the study's process tells it."""
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
-import signal
-import sys
-import threading
+import socket
 import traceback
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from automl_opt.core.errors import PluginError, TaskError
+from automl_opt.core.errors import AutomlOptError, PluginError, TaskError
 from automl_opt.core.recipe import Recipe
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.catalog import Catalog
 from automl_opt.plugin.host import load_host
 from automl_opt.training.build import TorchBuilder
-from automl_opt.training.checkpoint import Place
 from automl_opt.training.engine import Engine, open_engine
 from automl_opt.training.plain import How
 from automl_opt.training.task import Task, load_task
@@ -39,15 +36,17 @@ class Order:
         spec: with its direction settled; *device* and *threads* are the worker's own.
         task: pickled; ``None``: the one that *spec* names.
         components: what the study's process has: the worker has to find the same.
+        versions: of what decides the bits of a trial: the worker has to have the same.
         probe, slots, memory: as for :func:`automl_opt.training.engine.open_engine`.
     """
 
     spec: StudySpec
     task: bytes | None
     components: Components
+    versions: Mapping[str, str]
     probe: Recipe
     slots: int
-    memory: Path
+    memory: Path | None
 
 
 @dataclass(frozen=True)
@@ -58,52 +57,81 @@ class Reply:
     warned: tuple[tuple[type[Warning], str], ...] = ()
 
 
+class WorkersDiffer(AutomlOptError):
+    """A worker has other versions than the study's process."""
+
+
+def versions() -> dict[str, str]:
+    return {name: version(name) for name in ("automl-opt", "torch", "numpy")}
+
+
 def components_of(catalog: Catalog) -> Components:
     return frozenset((c.kind, c.id, c.spec.version) for c in catalog.components())
 
 
-def serve(pipe: Connection, order: Order) -> None:
-    """Answer ``(method, arguments)`` from *pipe* until it is closed; the first answer is that the
-    engine is open. An error is answered as it is, and the worker goes on.
+class Worker:
+    """Answers its methods' names and arguments; an error is an answer, and the worker goes on.
+
+    Trials are named by their ids: what is sent here is a copy.
     """
-    for each in (signal.SIGINT, signal.SIGTERM):  # they are for the study's process to act on
-        signal.signal(each, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.stdout = sys.stderr  # what a task prints must not get between the lines of a --json
-    try:
-        served = _Served(_open(order))
-    except Exception as error:
-        pipe.send(Reply(_sendable(error)))
-        return
-    pipe.send(Reply(None))
-    while True:
-        try:
-            method, arguments = pipe.recv()
-        except EOFError:
-            return
+
+    _engine: Engine
+
+    def do(self, method: str, arguments: Sequence[Any]) -> Reply:
         with warnings.catch_warnings(record=True) as caught:
             try:
-                value = getattr(served, method)(*arguments)
+                value = getattr(self, method)(*arguments)
             except Exception as error:
                 value = _sendable(error)
-        pipe.send(Reply(value, tuple((each.category, str(each.message)) for each in caught)))
+        return Reply(value, tuple((each.category, str(each.message)) for each in caught))
 
+    def open(self, order: Order) -> None:
+        """The first thing that a worker is told."""
+        self._engine = _open(order)
 
-def _end_with_parent() -> None:
-    """A study that was killed leaves no worker behind, not even one in the middle of an epoch."""
-    parent = parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+    def admit(self, trial: Trial, checkpoint: str | bytes | None) -> int:
+        place = io.BytesIO(checkpoint) if isinstance(checkpoint, bytes) else checkpoint
+        return self._engine.admit(trial, place)
+
+    def how(self, trial_id: int) -> How:
+        return self._engine.how(self._trial(trial_id))
+
+    def advance(self) -> list[tuple[EpochReport, TrialResult | None]]:
+        """An epoch; who has finished leaves, and has the result beside the report."""
+        return [
+            (report, self._engine.retire(report.trial) if report.finished else None)
+            for report in self._engine.advance()
+        ]
+
+    def save(self, trial_id: int, checkpoint: str) -> bool:
+        return self._engine.save(self._trial(trial_id), checkpoint)
+
+    def packed(self, trial_id: int) -> bytes:
+        """A checkpoint to be sent."""
+        buffer = io.BytesIO()
+        self._engine.save(self._trial(trial_id), buffer)
+        return buffer.getvalue()
+
+    def retire(self, trial_id: int, status: Status) -> None:
+        self._engine.retire(self._trial(trial_id), status)
+
+    def _trial(self, trial_id: int) -> Trial:
+        return next(trial for trial in self._engine.live if trial.trial_id == trial_id)
 
 
 def _open(order: Order) -> Engine:
+    if (mine := versions()) != order.versions:
+        name = min(name for name in mine if mine[name] != order.versions[name])
+        raise WorkersDiffer(
+            f"a worker on {socket.gethostname()} has {name} {mine[name]}, the study's process "
+            f"{order.versions[name]}; the trials would not be those of one machine"
+        )
     host = load_host(allow={plugin_id.split(".")[0] for _, plugin_id, _ in order.components})
     found = components_of(host.catalog)
     if found != order.components:
         kind, name, version = min(found ^ order.components)
         raise PluginError(
-            f"worker processes have the installed plugins alone, and {kind} {name} (version "
+            f"workers have the installed plugins alone, and {kind} {name} (version "
             f"{version}) is {'only there' if (kind, name, version) in found else 'not there'}; "
             "install the plugin, or run with workers = 1"
         )
@@ -119,7 +147,7 @@ def _open(order: Order) -> Engine:
 
 def unsendable(error: Exception) -> TaskError:
     return TaskError(
-        f"the task cannot be sent to worker processes: {error}; name it in the study file "
+        f"the task cannot be sent to workers: {error}; name it in the study file "
         '(task = "file.py:function"), or run with workers = 1'
     )
 
@@ -139,32 +167,3 @@ def _sendable(error: Exception) -> Exception:
     except Exception:  # whatever the constructor of a user's exception raises
         return RuntimeError("".join(traceback.format_exception(error)))
     return error
-
-
-class _Served:
-    """The engine as the pipe has it: trials by their ids."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def admit(self, trial: Trial, checkpoint: Place | None) -> int:
-        return self._engine.admit(trial, checkpoint)
-
-    def how(self, trial_id: int) -> How:
-        return self._engine.how(self._trial(trial_id))
-
-    def advance(self) -> list[tuple[EpochReport, TrialResult | None]]:
-        """An epoch; who has finished leaves, and has the result beside the report."""
-        return [
-            (report, self._engine.retire(report.trial) if report.finished else None)
-            for report in self._engine.advance()
-        ]
-
-    def save(self, trial_id: int, checkpoint: Place) -> bool:
-        return self._engine.save(self._trial(trial_id), checkpoint)
-
-    def retire(self, trial_id: int, status: Status) -> None:
-        self._engine.retire(self._trial(trial_id), status)
-
-    def _trial(self, trial_id: int) -> Trial:
-        return next(trial for trial in self._engine.live if trial.trial_id == trial_id)

@@ -133,7 +133,7 @@ def test_the_study_of_the_howto_runs(reader):
 def test_every_key_of_a_study_file_is_in_the_reference():
     page = (ROOT / "docs/reference/study-file.md").read_text()
     space = {"optimizer": ["c"], "lr_scaling": "linear"}  # told only where it is set
-    training = {"checkpoints": "s3://bucket/states"}
+    training = {"checkpoints": "s3://bucket/states", "executor": "ray"}
     study = {"name": "x", "task": "a:b", "space": space, "training": training}
     spec = parse_study(study, source="x")
 

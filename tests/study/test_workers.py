@@ -132,7 +132,7 @@ def test_a_killed_worker_costs_its_trial_an_attempt_and_no_more(
     assert progress.killed == len(at) * victims
     assert 1 <= len(again) <= progress.killed
     assert {text.partition(":")[0] for text in progress.said} == again
-    assert all("its worker process died after epoch" in text for text in progress.said)
+    assert all("its worker died after epoch" in text for text in progress.said)
 
 
 def test_workers_end_with_the_study_that_is_killed_and_the_next_run_goes_on(alone, host, tmp_path):
@@ -195,7 +195,7 @@ def test_a_trial_that_kills_its_process_fails_and_the_others_go_on(host, tmp_pat
         assert row.status is Status.FAILED
         assert row.attempt == MOST_DEATHS
         assert row.reason == (
-            "its worker process died 3 times, the last time by SIGKILL, as when memory runs out"
+            "its worker died 3 times, the last time by SIGKILL, as when memory runs out"
         )
     assert all(row.status is Status.COMPLETE for row in rows if row not in deadly)
 
@@ -243,7 +243,7 @@ def test_a_task_that_cannot_be_sent_is_refused(host, tmp_path, model):
 
     with (
         Store.open(f"sqlite:///{tmp_path}/s.db") as store,
-        pytest.raises(TaskError, match=r"cannot be sent to worker processes: .*workers = 1"),
+        pytest.raises(TaskError, match=r"cannot be sent to workers: .*workers = 1"),
     ):
         runner.run(spec, host=host, store=store, task=task)
 
