@@ -54,8 +54,8 @@ def interactions(
     """The pairs of parameters that every complete trial of one arm has, by the trials' ranks.
 
     Ranks become normal scores, as van der Waerden's: trials that diverged are the last, however
-    far, and a search that learns, whose trials are no random sample, finds no pair more often than
-    it should (measured: ``docs/explain/verdict.md``).
+    far, and a search that learns, whose trials are no random sample, finds few pairs where there
+    are none (measured: ``benchmarks/verdict``); by the values themselves it would find several.
 
     Returns:
         As :func:`crossed`; nothing without trials, or where all values are equal.

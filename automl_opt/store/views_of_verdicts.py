@@ -7,7 +7,7 @@ from typing import Final
 from automl_opt.store.view import STATE, STUDY, Column, View
 
 KIND = Column("kind", "text", "`recipe`: which recipe to use; `arm`: which search found better")
-SEEDS = Column("seeds", "integer", "common seeds that were trained")
+SEEDS = Column("seeds", "integer", "common seeds that were trained; of `arm`, pairs of tunings")
 
 VERDICT_VIEWS: Final = (
     View(
@@ -79,9 +79,15 @@ FROM (
             Column("leader", "text", "the leader at this look"),
             Column("other", "text", "the one it is compared with"),
             Column("alpha", "real", "the level that this look may spend"),
-            Column("mean", "real", "mean of the differences seed by seed", "the metric's"),
-            Column("low", "real", "lower end of the interval", "the metric's"),
-            Column("high", "real", "upper end of the interval", "the metric's"),
+            Column(
+                "mean",
+                "real",
+                "mean of the differences seed by seed, above 0 where the leader is ahead: of the "
+                "logarithm of the metric where the verdict compares that",
+                "the score's",
+            ),
+            Column("low", "real", "lower end of the interval", "the score's"),
+            Column("high", "real", "upper end of the interval", "the score's"),
             Column("wins", "integer", "seeds on which the leader was better"),
             Column("losses", "integer", "seeds on which the other was better"),
             Column("ties", "integer", "seeds on which neither was"),

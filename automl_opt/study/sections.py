@@ -262,7 +262,7 @@ def _interactions(report: Report) -> list[Block]:
             Text(
                 "In brackets the part of what the two explain that neither explains alone "
                 "(functional analysis of variance), where it is beyond what 19 of 20 shuffles give "
-                "any pair: of twenty arms without such a pair, one is named by chance."
+                "any pair: of twenty arms without such a pair, one or two are named by chance."
             ),
         ]
     if untold:
@@ -329,7 +329,7 @@ def _costs(report: Report) -> list[Block]:
         Line(
             arm.arm,
             [(n, mean) for n, (mean, _) in enumerate(arm.expected, start=1)],
-            _spread(arm, report.ranking.direction),
+            spread(arm, report.ranking.direction),
         )
         for arm in costs.arms[:DRAWN]
     ]
@@ -349,7 +349,7 @@ def _costs(report: Report) -> list[Block]:
     return blocks
 
 
-def _spread(arm: ArmCost, direction: str) -> list[tuple[float, float, float]]:
+def spread(arm: ArmCost, direction: str) -> list[tuple[float, float, float]]:
     """One standard deviation around the expected best, though not beyond the best there is."""
     best = arm.best_so_far[-1] if arm.best_so_far else None
     if best is None:

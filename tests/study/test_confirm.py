@@ -275,6 +275,43 @@ def test_accuracy_is_not_credited_with_less_spread_than_half_an_example(folder, 
     assert done.verdict.score.resolution == pytest.approx(0.5 / 48)
 
 
+def test_the_views_hold_what_the_selection_says(confirmed, host):
+    folder, _ = confirmed
+    with opened(folder) as store:
+        said = selection_of(load_study(folder / "study", [SEEDS]), store, host.catalog).data()
+
+        def ask(query):
+            with store.engine.connect() as connection:
+                return [dict(row) for row in connection.exec_driver_sql(query).mappings()]
+
+        [verdict] = ask("SELECT * FROM hpo_v_verdict")
+        looks = ask("SELECT * FROM hpo_v_look")
+        recipes = ask("SELECT * FROM hpo_v_confirmed")
+        runs = ask("SELECT * FROM hpo_v_verdict_run")
+        findings = ask("SELECT kind, arm, evidence, advice FROM hpo_v_finding")
+
+    shown = said["verdict"]
+    for key in ("outcome", "leader", "seeds"):
+        assert verdict[key] == shown[key]
+    assert verdict["said"].splitlines() == said["said"][: len(verdict["said"].splitlines())]
+    expected = {
+        (pair["seeds"], pair["other"]): pair for look in shown["looks"] for pair in look["pairs"]
+    }
+    assert len(looks) == len(expected)
+    for row in looks:
+        pair = expected[row["seeds"], row["other"]]
+        assert {key: row[key] for key in pair if key != "forecast"} == {
+            key: value for key, value in pair.items() if key != "forecast"
+        }
+    assert {row["recipe"]: (row["seeds"], row["failed"]) for row in recipes} == {
+        name: (len([run for run in runs if run["recipe"] == name]), 0) for name in shown["recipes"]
+    }
+    for row in recipes:
+        own = [run["value"] for run in runs if run["recipe"] == row["recipe"]]
+        assert row["mean"] == pytest.approx(sum(own) / len(own))
+    assert findings == said["findings"]
+
+
 def test_without_a_verdict_the_selection_says_so_and_audits(folder, host):
     spec = load_study(folder / "study")
     with opened(folder) as store:

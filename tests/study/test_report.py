@@ -15,7 +15,7 @@ from automl_opt.store import Store
 from automl_opt.study.confirm import confirm
 from automl_opt.study.page import Code, Section, Table, Text, html, markdown
 from automl_opt.study.report import report_of
-from automl_opt.study.sections import sections, title_of
+from automl_opt.study.sections import sections, spread, title_of
 
 from .examples import NAME, run, write_study
 
@@ -171,6 +171,15 @@ def test_bands_are_quantiles_of_the_trials_that_reached_the_epoch(after, searche
 
     [found] = [row for row in after.curves["sgd"] if row[0] == 2]
     assert found[1:] == pytest.approx(tuple(np.quantile(values, (0.25, 0.5, 0.75))))
+
+
+def test_no_expected_best_is_drawn_better_than_the_best(after):
+    for arm in after.costs.arms:
+        band = spread(arm, "minimize")
+        assert len(band) == len(arm.expected) > 0
+        for (_, low, high), (mean, sd) in zip(band, arm.expected, strict=True):
+            assert low == max(mean - sd, arm.best_so_far[-1])
+            assert high == pytest.approx(mean + sd)
 
 
 def test_components_and_environment_are_those_of_the_rows(after):
