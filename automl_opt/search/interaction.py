@@ -18,7 +18,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import f, norm, rankdata
 
 Array: TypeAlias = NDArray[np.float64]
@@ -49,34 +50,46 @@ class Interaction:
 
 
 def interactions(
-    storage: BaseStorage, study_name: str, *, shuffles: int = SHUFFLES, seed: int = 0
+    storage: BaseStorage, study_names: Sequence[str], *, shuffles: int = SHUFFLES, seed: int = 0
 ) -> list[Interaction]:
-    """The pairs of parameters that every complete trial of one arm has, by the trials' ranks.
+    """The pairs of parameters that every complete trial has, by the trials' ranks in their arm.
 
     Ranks become normal scores, as van der Waerden's: trials that diverged are the last, however
     far, and a search that learns, whose trials are no random sample, finds few pairs where there
     are none (measured: ``benchmarks/verdict``); by the values themselves it would find several.
 
+    Args:
+        study_names: of one arm, or of several: then a place in a range counts, not the value.
+
     Returns:
         As :func:`crossed`; nothing without trials, or where all values are equal.
     """
-    study = optuna.load_study(study_name=study_name, storage=storage)
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    values = [trial.value for trial in trials]
-    if len(set(values)) < 2:
+    trials: list[FrozenTrial] = []
+    scores: list[float] = []
+    arms: list[int] = []
+    for arm, name in enumerate(study_names):
+        study = optuna.load_study(study_name=name, storage=storage)
+        own = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
+        trials += own
+        if own:
+            ranks = rankdata([sign * trial.value for trial in own if trial.value is not None])
+            scores += list(norm.ppf((ranks - 0.5) / len(own)))
+        arms += [arm] * len(own)
+    if len(set(scores)) < 2:
         return []
-    common = [name for name in trials[0].params if all(name in t.params for t in trials)]
     chosen = {
-        name: (trials[0].distributions[name], [trial.params[name] for trial in trials])
-        for name in common
+        name: ([t.distributions[name] for t in trials], [t.params[name] for t in trials])
+        for name in trials[0].params
+        if all(name in trial.params for trial in trials)
     }
-    scores = norm.ppf((rankdata(values) - 0.5) / len(values))
-    return crossed(chosen, scores, shuffles=shuffles, seed=seed)
+    return crossed(chosen, np.array(scores), np.array(arms), shuffles=shuffles, seed=seed)
 
 
 def crossed(
-    chosen: Mapping[str, tuple[BaseDistribution, Sequence[Any]]],
+    chosen: Mapping[str, tuple[Sequence[BaseDistribution], Sequence[Any]]],
     scores: Array,
+    arms: NDArray[np.intp],
     *,
     shuffles: int = SHUFFLES,
     seed: int = 0,
@@ -92,14 +105,15 @@ def crossed(
     Args:
         chosen: by parameter its range and its value in each trial.
         scores: ``[trials]``.
+        arms: ``[trials]``: residuals are shuffled among the trials of an arm.
 
     Returns:
         The surest first; nothing where no pair has enough trials.
     """
     parts = {
         name: part
-        for name, (distribution, values) in chosen.items()
-        if (part := _part(distribution, values))
+        for name, (distributions, values) in chosen.items()
+        if (part := _part(distributions, values))
     }
     pairs = [
         pair
@@ -109,8 +123,11 @@ def crossed(
     if not pairs:
         return []
     rng = np.random.default_rng(seed)
-    orders = [np.arange(len(scores)), *(rng.permutation(len(scores)) for _ in range(shuffles))]
-    tails = np.array([pair.tails(scores, np.array(orders)) for pair in pairs])
+    orders = np.tile(np.arange(len(scores)), (shuffles + 1, 1))
+    for arm in np.unique(arms):
+        [own] = np.nonzero(arms == arm)
+        orders[1:, own] = rng.permuted(orders[1:, own], axis=1)
+    tails = np.array([pair.tails(scores, orders) for pair in pairs])
     least = tails.min(axis=0)
     found = [
         Interaction(
@@ -137,23 +154,30 @@ class _Part:
     crossed: Array
 
 
-def _part(distribution: BaseDistribution, values: Sequence[Any]) -> _Part | None:
-    """``None`` for a parameter that was hardly varied."""
-    if isinstance(distribution, CategoricalDistribution):
-        k = len(distribution.choices)
-        codes = [distribution.choices.index(value) for value in values]
-        if k < 2 or min(codes.count(i) for i in range(k)) < FEW:
+def _part(distributions: Sequence[BaseDistribution], values: Sequence[Any]) -> _Part | None:
+    """``None`` for a parameter that was hardly varied, or is of another kind in another arm."""
+    first = distributions[0]
+    if isinstance(first, CategoricalDistribution):
+        k = len(first.choices)
+        if k < 2 or any(each != first for each in distributions):
+            return None
+        codes = [first.choices.index(value) for value in values]
+        if min(codes.count(i) for i in range(k)) < FEW:
             return None
         frame, _ = np.linalg.qr(np.column_stack([np.ones(k), np.eye(k)[:, 1:]]))
         effects = math.sqrt(k) * frame[codes, 1:]
         return _Part(effects, effects)
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    if len(set(values)) < FEW:
+    places = []
+    for each, value in zip(distributions, values, strict=True):
+        if not isinstance(each, (FloatDistribution, IntDistribution)) or each.single():
+            return None
+        low, here, high = (
+            math.log(v) if each.log else float(v) for v in (each.low, value, each.high)
+        )
+        places.append(2 * (here - low) / (high - low) - 1)
+    if len(set(places)) < FEW:
         return None
-    x, low, high = np.array(values, float), float(distribution.low), float(distribution.high)
-    if distribution.log:
-        x, low, high = np.log(x), math.log(low), math.log(high)
-    x = 2 * (x - low) / (high - low) - 1
+    x = np.array(places)
     line, bend = math.sqrt(3) * x, math.sqrt(5) * (3 * x * x - 1) / 2  # Legendre's polynomials
     return _Part(np.column_stack([line, bend]), line[:, None])
 

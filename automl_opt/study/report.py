@@ -52,7 +52,8 @@ class Report:
         ranges: by arm its search space, as plain data.
         factors: what every trial chose whatever its arm, and whether that mattered.
         importances: by arm the share of each parameter; none where there are too few trials.
-        interactions: by arm the pairs of parameters; none where there are too few trials.
+        interactions: by arm the pairs of parameters, and for all arms together those that all have;
+            none where there are too few trials.
         trials: the complete trials of the leading arm; ``None`` without any.
         winner: the recipe to use; ``None`` where no trial is complete.
         environments: what the trials ran on, the latest last.
@@ -111,7 +112,9 @@ def report_of(spec: StudySpec, store: Store, catalog: Catalog) -> Report:
     with storage_at(store.url) as storage:
         names = {arm: f"{spec.name}/{arm}" for arm in arms}
         shares = {arm: importances(storage, name) for arm, name in names.items()}
-        together = {arm: interactions(storage, name) for arm, name in names.items()}
+        together = {arm: interactions(storage, [name]) for arm, name in names.items()}
+        if len(arms) > 1:
+            together["all arms together"] = interactions(storage, list(names.values()))
     return Report(
         selection=selection,
         ranking=ranking,

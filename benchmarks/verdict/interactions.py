@@ -51,7 +51,7 @@ def main() -> None:
                         for _ in range(trials):
                             trial = study.ask()
                             study.tell(trial, value(trial, rng, shape, tied))
-                        told = [i for i in interactions(storage, "s", shuffles=199) if i.told]
+                        told = [i for i in interactions(storage, ["s"], shuffles=199) if i.told]
                         right += any({i.first, i.second} == PAIR for i in told)
                         other += any({i.first, i.second} != PAIR for i in told)
                     cells = (f"{right / repetitions:.1%}", f"{other / repetitions:.1%}")

@@ -33,9 +33,12 @@ def studied(space, rows, values):
 def chosen(space, rows):
     columns = zip(*rows, strict=True)
     return {
-        name: (distribution, column)
+        name: ([distribution] * len(column), column)
         for (name, distribution), column in zip(space.items(), columns, strict=True)
     }
+
+
+ONE_ARM = np.zeros(40, int)
 
 
 def drawn(n, seed, columns=3):
@@ -47,7 +50,9 @@ def test_the_share_of_a_product_is_the_one_worked_by_hand():
     """Of x·y, (x - 1/2)/2 and (y - 1/2)/2 have the variance 1/48 each, what is left 1/144."""
     rows, _ = drawn(30, 0, 2)
 
-    [found] = crossed(chosen({"x": UNIT, "y": UNIT}, rows), rows[:, 0] * rows[:, 1])
+    [found] = crossed(
+        chosen({"x": UNIT, "y": UNIT}, rows), rows[:, 0] * rows[:, 1], ONE_ARM[: len(rows)]
+    )
 
     assert found.share == pytest.approx(1 / 7)
     assert (found.first, found.second, found.told) == ("x", "y", True)
@@ -61,7 +66,7 @@ def test_the_share_of_choices_is_the_one_worked_by_hand():
     values = slope * (2 * x[:, 0] - 1)
     rows = list(zip(x[:, 0], kinds, strict=True))
 
-    [found] = crossed(chosen({"x": UNIT, "kind": KIND}, rows), values)
+    [found] = crossed(chosen({"x": UNIT, "kind": KIND}, rows), values, ONE_ARM[: len(rows)])
 
     # the mean slope is 1: x alone has the variance 1/3, what depends on the kind 2/3 of that
     assert found.share == pytest.approx((2 / 3) / (1 + 2 / 3))
@@ -71,7 +76,7 @@ def test_what_adds_up_does_not_interact():
     rows, _ = drawn(30, 2, 2)
     values = np.square(rows[:, 0] - 0.3) + 2 * rows[:, 1]
 
-    [found] = crossed(chosen({"x": UNIT, "y": UNIT}, rows), values)
+    [found] = crossed(chosen({"x": UNIT, "y": UNIT}, rows), values, ONE_ARM[: len(rows)])
 
     assert found.share == pytest.approx(0, abs=1e-12)
     assert not found.told
@@ -86,7 +91,7 @@ def test_a_known_interaction_is_found_and_no_other():
         away = np.log10(rows[:, 0]) + 3 - rows[:, 1]
         losses = np.exp(0.5 * away**2 + rows[:, 2] + rng.normal(0, 0.1, 40))
         storage = studied({"lr": LR, "y": UNIT, "z": UNIT}, rows, losses)
-        for found in interactions(storage, "s", seed=seed):
+        for found in interactions(storage, ["s"], seed=seed):
             told[found.first, found.second] += found.told
 
     assert told["lr", "y"] >= 18
@@ -109,7 +114,7 @@ def test_a_search_that_learns_does_not_find_pairs_where_there_are_none():
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=5)
         study = optuna.create_study(study_name="s", storage=storage, sampler=sampler)
         study.optimize(lambda trial, rng=rng: cliff(trial, rng), n_trials=30)
-        told += any(each.told for each in interactions(storage, "s", shuffles=99))
+        told += any(each.told for each in interactions(storage, ["s"], shuffles=99))
 
     assert told <= 5  # 1.5 are expected; 5 or fewer in 99.7 of 100
 
@@ -127,17 +132,40 @@ def test_one_pair_alone_is_judged_as_by_its_f_test():
             float(((values - m @ np.linalg.lstsq(m, values)[0]) ** 2).sum()) for m in models
         )
         p = scipy.stats.f.sf((small - large) / (large / 34), 1, 34)
-        [found] = crossed(chosen({"x": UNIT, "y": UNIT}, rows), values)
+        [found] = crossed(chosen({"x": UNIT, "y": UNIT}, rows), values, ONE_ARM[: len(rows)])
         close += found.told == (p <= 0.05)
 
     assert close >= 9
+
+
+def test_arms_together_tell_what_each_alone_has_too_few_trials_for():
+    """Their learning rates have ranges of their own, and their values a level of their own."""
+    storage = optuna.storages.InMemoryStorage()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    names = [f"s{arm}" for arm in range(5)]
+    rng = np.random.default_rng(0)
+    for arm, name in enumerate(names):
+        low = 10.0 ** -(arm + 1)
+        space = {"lr": FloatDistribution(low, 100 * low, log=True), "y": UNIT}
+        if arm:
+            space["own"] = UNIT
+        study = optuna.create_study(study_name=name, storage=storage)
+        for place, y, own in rng.random((9, 3)):
+            row = {"lr": low * 100**place, "y": y, "own": own}
+            value = 10 * arm + (place - y) ** 2 + rng.normal(0, 0.02)
+            params = {key: row[key] for key in space}
+            study.add_trial(create_trial(params=params, distributions=space, value=value))
+
+    assert all(interactions(storage, [name]) == [] for name in names)
+    [found] = interactions(storage, names)
+    assert (found.first, found.second, found.told) == ("lr", "y", True)
 
 
 @pytest.mark.parametrize("n", [0, 1, 10])
 def test_of_few_trials_nothing_is_said(n):
     rows, _ = drawn(n, 0, 2)
 
-    assert interactions(studied({"x": UNIT, "y": UNIT}, rows, rows[:, 0]), "s") == []
+    assert interactions(studied({"x": UNIT, "y": UNIT}, rows, rows[:, 0]), ["s"]) == []
 
 
 def test_a_parameter_that_was_not_varied_is_in_no_pair():
@@ -146,7 +174,7 @@ def test_a_parameter_that_was_not_varied_is_in_no_pair():
     rest = [(2, "a" if i else "b", y) for i, y in enumerate(rng.random(30))]
     rows = [(x, *others) for (x,), others in zip(rows, rest, strict=True)]
 
-    found = interactions(studied(space, rows, rng.random(30)), "s")
+    found = interactions(studied(space, rows, rng.random(30)), ["s"])
 
     assert [(each.first, each.second) for each in found] == [("x", "y")]
 
@@ -154,4 +182,4 @@ def test_a_parameter_that_was_not_varied_is_in_no_pair():
 def test_of_equal_values_nothing_is_said():
     rows, _ = drawn(30, 0, 2)
 
-    assert interactions(studied({"x": UNIT, "y": UNIT}, rows, np.ones(30)), "s") == []
+    assert interactions(studied({"x": UNIT, "y": UNIT}, rows, np.ones(30)), ["s"]) == []

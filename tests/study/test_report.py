@@ -233,7 +233,7 @@ def test_whether_parameters_interact_is_said_of_every_arm(after):
     ]:
         report = replace(after, interactions=dict.fromkeys(("sgd", "adamw"), row))
         assert says in markdown(title_of(report), sections(report))
-    assert set(after.interactions) == {"sgd", "adamw"}
+    assert set(after.interactions) == {"sgd", "adamw", "all arms together"}
 
 
 def test_a_report_is_plain_data(before, after):
