@@ -39,7 +39,7 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
 
 
 def mlp() -> nn.Module:
-    """The model of studies/digits at its default width."""
+    """A small MLP on the digits."""
     return nn.Sequential(
         nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
     )

@@ -67,6 +67,7 @@ class LiveTrial:
         recipe = trial.recipe.bound(builder)
         self.trial, self.task, self.setup, self.builder = trial, task, setup, builder
         self.splits = splits
+        self.signature: str | None = None  # of the stacks that it fits into, once asked
         self.epoch = 0
         self.history: list[float] = []
         self.schedule_state: dict[str, Any] | None = None

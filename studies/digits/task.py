@@ -3,16 +3,16 @@
 from sklearn.datasets import load_digits
 from torch import nn
 
-from automl_opt import Int, Task
+from automl_opt import Task
 
 
-def mlp(width: int) -> nn.Module:
+def mlp() -> nn.Module:
     return nn.Sequential(
-        nn.Linear(64, width),
+        nn.Linear(64, 32),
         nn.ReLU(),
-        nn.Linear(width, width),
+        nn.Linear(32, 32),
         nn.ReLU(),
-        nn.Linear(width, 10),
+        nn.Linear(32, 10),
     )
 
 
@@ -23,5 +23,4 @@ def digits() -> Task:
         data=(pixels / 16, labels),
         loss="cross_entropy",
         metrics=["accuracy"],
-        params={"width": Int(32, 128, log=True, default=64)},
     )

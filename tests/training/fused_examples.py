@@ -88,7 +88,12 @@ def live(task: Task, trial: Trial, setup: Setup) -> LiveTrial:
 
 
 def furthest(task: Task, trials: Sequence[Trial], epochs: int) -> float:
-    """How far the stacked trials end from the same trials alone, relative, in float64.
+    """The largest of :func:`distances`."""
+    return max(distances(task, trials, epochs))
+
+
+def distances(task: Task, trials: Sequence[Trial], epochs: int) -> list[float]:
+    """How far each stacked trial ends from the same trial alone, relative, in float64.
 
     Weights, buffers, training losses and validation numbers are looked at, the latter two after
     every epoch.
@@ -96,26 +101,30 @@ def furthest(task: Task, trials: Sequence[Trial], epochs: int) -> float:
     exact = setup(dtype=torch.float64, epochs=epochs)
     stack = Stack([live(task, trial, exact) for trial in trials])
     alone = {id(trial): live(task, trial, exact) for trial in trials}
-    apart = 0.0
+    apart = {id(trial): 0.0 for trial in trials}
+
+    def note(own: LiveTrial, distance: float) -> None:
+        apart[id(own.trial)] = max(apart[id(own.trial)], distance)
+
     for _ in range(epochs):
         losses, sizes, finite = stack.train_epoch()
         for row, own in enumerate(stack.lives):
             mean = own.close_training(losses[:, row], sizes, finite[row])
             with sdpa_kernel(SDPBackend.MATH):  # others cannot be differentiated twice
-                apart = max(apart, abs(mean - alone[id(own.trial)].train_epoch()))
+                note(own, abs(mean - alone[id(own.trial)].train_epoch()))
         measures = stack.evaluate("valid")
         for own, measure in zip(stack.lives, measures, strict=True):
             plain = alone[id(own.trial)]
             for found, expected in zip(
                 measure(), plain.evaluate(plain.splits.valid, "valid"), strict=True
             ):
-                apart = max(apart, abs(found.value - expected.value))
+                note(own, abs(found.value - expected.value))
     for own in stack.lives:
         expected = alone[id(own.trial)].model.state_dict()
         for name, tensor in own.model.state_dict().items():
             scale = expected[name].double().abs().max().clamp(min=1e-3)
-            apart = max(apart, float((tensor - expected[name]).double().abs().max() / scale))
-    return apart
+            note(own, float((tensor - expected[name]).double().abs().max() / scale))
+    return [apart[id(trial)] for trial in trials]
 
 
 def fused(task: Task, capacity: int, *, smallest: int | None = 1, **changes: Any) -> FusedEngine:

@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from automl_opt.core.result import Trial
+from automl_opt.training.data import TensorSource
 from automl_opt.training.fused.alike import refusal, signature
+from automl_opt.training.fused.kernels import loss_of
 from automl_opt.training.fused.stack import Stack
 
 from .examples import (
@@ -24,7 +27,16 @@ from .examples import (
     trial,
     whole,
 )
-from .fused_examples import Reader, cnn, cnn_with_norms, furthest, images, live, sequences
+from .fused_examples import (
+    Reader,
+    cnn,
+    cnn_with_norms,
+    distances,
+    furthest,
+    images,
+    live,
+    sequences,
+)
 
 TOLERANCE = 1e-12
 MODELS = {
@@ -69,9 +81,21 @@ def test_an_epoch_has_the_steps_that_make_200():
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("optimizer", RULES, ids=lambda c: c.label)
-def test_200_steps_of_any_rule_end_where_they_end_alone(optimizer, model):
-    assert furthest(MODELS[model], some(optimizer), EPOCHS) <= TOLERANCE
+def test_200_steps_of_any_rule_end_where_they_end_alone(model):
+    """The rules of one signature in one stack: few evaluate whole epochs or differentiate twice."""
+    stacks: dict[str, dict[str, Trial]] = {}
+    for rule in RULES:
+        for number, one in enumerate(some(rule)):
+            key = signature(live(MODELS[model], one, setup()))
+            stacks.setdefault(key, {})[f"{rule.label} {number}"] = one
+
+    far = {}
+    for trials in stacks.values():
+        apart = distances(MODELS[model], list(trials.values()), EPOCHS)
+        far |= dict(zip(trials, apart, strict=True))
+
+    assert len(far) == 2 * len(RULES)
+    assert {name: distance for name, distance in far.items() if not distance <= TOLERANCE} == {}
 
 
 @pytest.mark.parametrize("wrapped", whole("optimizer", "adamw"), ids=lambda c: c.label)
@@ -151,6 +175,52 @@ def test_dropout_has_every_slots_own_rate_and_what_it_draws_alone(rates):
     ]
 
     assert furthest(task(model=Norms), trials, 20) <= TOLERANCE
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_trials_with_dropout_share_a_stack_with_trials_without(first):
+    """The last activation has weights, whose names are others where a dropout follows it."""
+
+    def model():
+        activations = nn.ReLU(), nn.PReLU()
+        return nn.Sequential(
+            nn.Linear(4, 6), activations[0], nn.Linear(6, 6), activations[1], nn.Linear(6, 3)
+        )
+
+    regularizers = [("dropout",), (), (part(BUILTIN, "regularizer", "dropout", p=0.5),), ("l2",)]
+    trials = [
+        trial(recipe(optimizer="adam", regularizers=own), number=n)
+        for n, own in enumerate(regularizers[first:])
+    ]
+
+    assert len({signature(live(task(model=model), one, setup())) for one in trials}) == 1
+    assert furthest(task(model=model), trials, 20) <= TOLERANCE
+
+
+def test_dropout_in_other_places_makes_another_signature():
+    def model(drop=True):
+        last = [nn.Dropout(0.1)] if drop else []
+        return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), *last)
+
+    one, other = (
+        live(task(model=own), trial(recipe()), setup()) for own in (model, lambda: model(False))
+    )
+
+    assert signature(one) != signature(other)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4), (5, 70), (5, 70, 2)], ids=str)
+def test_cross_entropy_that_batches_is_torchs(shape):
+    source = torch.Generator().manual_seed(0)
+    outputs = torch.randn(shape, generator=source, dtype=torch.float64).requires_grad_()
+    y = torch.randint(shape[1], (shape[0], *shape[2:]), generator=source)
+    expected = nn.functional.cross_entropy(outputs, y)
+
+    found = loss_of(nn.functional.cross_entropy, TensorSource(outputs.detach(), y))(outputs, y)
+
+    assert found.item() == pytest.approx(expected.item(), rel=1e-14)
+    slopes = [torch.autograd.grad(value, outputs)[0] for value in (found, expected)]
+    torch.testing.assert_close(*slopes, rtol=1e-13, atol=1e-15)
 
 
 def test_a_batch_in_pieces_is_a_batch_in_pieces():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Iterator
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -15,32 +16,77 @@ PER_SLOT = {nn.Dropout: ("p",)}
 """Attributes of modules that a stack keeps slot by slot."""
 
 
-def signature(live: LiveTrial) -> tuple[Hashable, ...]:
+class Place(NamedTuple):
+    """Where a module is in a model, and the dropout that is or directly follows it.
+
+    Args:
+        path: as if what follows were not there.
+        parent: of which *module*, or the pair of it and its dropout, is the child *name*.
+    """
+
+    path: str
+    parent: nn.Module | None
+    name: str
+    module: nn.Module
+    dropout: nn.Dropout | None
+
+
+def places(model: nn.Module) -> Iterator[Place]:
+    """The modules of *model* in their order, those that are used in several places at each.
+
+    A module with a dropout behind it is the module: to another trial without, its slot of the
+    dropout has the rate 0.
+    """
+    yield Place("", None, "", model, _as_dropout(model))
+    yield from _below(model, "")
+
+
+def _below(parent: nn.Module, path: str) -> Iterator[Place]:
+    for name, child in parent._modules.items():
+        if child is None:
+            continue
+        module, dropout = child, _as_dropout(child)
+        if type(child) is nn.Sequential and len(child) == 2 and _as_dropout(child[1]) is not None:
+            module, dropout = child[0], _as_dropout(child[1])
+        here = f"{path}.{name}" if path else name
+        yield Place(here, parent, name, module, dropout)
+        yield from _below(module, here)
+
+
+def _as_dropout(module: nn.Module) -> nn.Dropout | None:
+    return module if type(module) is nn.Dropout else None
+
+
+def signature(live: LiveTrial) -> str:
     """Equal for trials that one stack can train.
 
     The model's hyperparameters belong to it whole: code may use them in ways that do not show in
     the modules.
     """
-    recipe = live.trial.recipe
-    return (
-        json.dumps(dict(recipe.model), sort_keys=True),
-        live.batch_size,
-        recipe.accumulate,
-        live.step.create_graph,
-        structure(live.model),
-    )
+    if live.signature is None:
+        recipe = live.trial.recipe
+        parts = (
+            json.dumps(dict(recipe.model), sort_keys=True),
+            live.batch_size,
+            recipe.accumulate,
+            live.step.create_graph,
+            structure(live.model),
+        )
+        live.signature = sha256(repr(parts).encode()).hexdigest()
+    return live.signature
 
 
 def kinds(model: nn.Module) -> tuple[str, ...]:
     """The classes of the modules of *model*, in their order."""
-    return tuple(f"{type(m).__module__}.{type(m).__qualname__}" for m in model.modules())
+    found = {id(place.module): type(place.module) for place in places(model)}
+    return tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in found.values())
 
 
 def structure(model: nn.Module) -> tuple[Hashable, ...]:
     """The modules of *model* with their settings and shapes, and which of them share weights."""
     known: dict[int, int] = {}
     found: list[Hashable] = []
-    for path, module in model.named_modules(remove_duplicate=False):
+    for path, _, _, module, _ in places(model):
         kind = type(module)
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         shapes = tuple(

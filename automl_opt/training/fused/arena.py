@@ -27,15 +27,15 @@ class Arena:
 
     Args:
         lives: a row each; a trial may have several, of which the first is its own.
+        template: has the names of weights and buffers, in the order of all rows' models.
     """
 
-    def __init__(self, lives: Sequence[LiveTrial]) -> None:
+    def __init__(self, lives: Sequence[LiveTrial], template: nn.Module) -> None:
         self.lives = list(lives)
-        model = lives[0].model
-        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        order = sorted(range(len(trained)), key=lambda at: trained[at][1].ndim < 2)
-        self.places = [order.index(at) for at in range(len(order))]
-        trained = [trained[at] for at in order]
+        trained = [(name, p) for name, p in template.named_parameters() if p.requires_grad]
+        self._order = sorted(range(len(trained)), key=lambda at: trained[at][1].ndim < 2)
+        self.places = [self._order.index(at) for at in range(len(trained))]
+        trained = [trained[at] for at in self._order]
         self.names = [name for name, _ in trained]
         self.shapes = [p.shape for _, p in trained]
         self.columns: list[slice] = []
@@ -51,16 +51,15 @@ class Arena:
         self.values = self.views(self.theta)
         for value, *each in zip(self.values, *own, strict=True):
             torch.stack([param.detach() for param in each], out=value)
-        self.kept = {
-            name: _stacked([_kept(live.model)[name] for live in lives]) for name in _kept(model)
-        }
-        self.buffers = [self.kept[name] for name, _ in model.named_buffers()]
+        kept = zip(*[_kept(live.model).values() for live in lives], strict=True)
+        self.kept = dict(zip(_kept(template), map(_stacked, kept), strict=True))
+        self.buffers = [self.kept[name] for name, _ in template.named_buffers()]
         self._bind()
 
     def parameters_of(self, live: LiveTrial) -> list[nn.Parameter]:
         """The trainable parameters of a row's own model, in the arena's order."""
-        by_name = dict(live.model.named_parameters())
-        return [by_name[name] for name in self.names]
+        trained = [p for p in live.model.parameters() if p.requires_grad]
+        return [trained[at] for at in self._order]
 
     def groups_of(self, live: LiveTrial) -> list[int]:
         """The index of the optimizer's group that each parameter is in."""
@@ -101,8 +100,9 @@ class Arena:
             bound.add(id(live))
             for param, value in zip(self.parameters_of(live), self.values, strict=True):
                 param.data = value[row]
-            for name, tensor in _kept(live.model).items():
-                tensor.data = self.kept[name][row]
+            own = _kept(live.model).values()
+            for tensor, value in zip(own, self.kept.values(), strict=True):
+                tensor.data = value[row]
 
 
 def _padded(width: int) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._C import _functorch as functorch
+from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
 
 from automl_opt.core.seeds import derive
 from automl_opt.training.randomness import generator
@@ -74,33 +76,21 @@ class SlotDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        noise: Tensor = _Noise.apply(x.detach(), self)
-        return x * noise
+        level = functorch.maybe_get_level(x)
+        if level < 0:
+            raise RuntimeError("dropout of a tensor that no slot's weights or data went into")
+        rows = functorch.get_unwrapped(x).movedim(functorch.maybe_get_bdim(x), 0)
+        noise = torch.ones(rows.shape, dtype=rows.dtype, device=rows.device)
+        with temporarily_pop_interpreter_stack():
+            self.fill(noise)
+        return x * functorch._add_batch_dim(noise, 0, level)
 
     def fill(self, noise: Tensor) -> None:
-        """Fill ``[slots, …]`` with what each slot's inputs are to be multiplied by."""
-        for row, rate, stream in zip(noise, self.rates, self.streams, strict=True):
-            if rate == 0:
-                row.fill_(1.0)
-            elif rate == 1:
-                row.zero_()
-            else:
-                row.bernoulli_(1 - rate, generator=stream.generator).div_(1 - rate)
-
-
-class _Noise(torch.autograd.Function):
-    """The noise in the shape of an input that ``torch.vmap`` has batched."""
-
-    @staticmethod
-    def forward(x: Tensor, site: SlotDropout) -> Tensor:
-        raise RuntimeError("dropout of a tensor that no slot's weights or data went into")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.mark_non_differentiable(output)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, x: Tensor, site: SlotDropout) -> tuple[Tensor, int]:
-        noise = torch.empty(x.movedim(in_dims[0], 0).shape, dtype=x.dtype, device=x.device)
-        site.fill(noise)
-        return noise, 0
+        """Fill ``[slots, …]`` of ones with what each slot's inputs are to be multiplied by."""
+        kept = [1 - rate for rate in self.rates]
+        for row, own, stream in zip(noise.unbind(0), kept, self.streams, strict=True):
+            if own < 1:
+                row.bernoulli_(own, generator=stream.generator)
+        shares = torch.tensor([own or 1.0 for own in kept], dtype=torch.float64)
+        shares = shares.to(noise.device, noise.dtype)
+        noise.div_(shares.view(-1, *[1] * (noise.ndim - 1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map
 from automl_opt.core.result import Measurement
 from automl_opt.training.data import Source, TensorSource, batch_sizes
 from automl_opt.training.fused import kernels
+from automl_opt.training.fused.alike import places
 from automl_opt.training.fused.arena import Arena
 from automl_opt.training.fused.hooks import Stage, hooks_of, stages
 from automl_opt.training.fused.kernels import SlotKernels
@@ -50,12 +51,12 @@ class Stack:
         rows = ordered * 2 if len(ordered) == 1 else ordered + ordered[-1:] * spare
         self._rows = rows
         self._first = rows[0]
-        self._arena = Arena(rows)
+        self._template, self._dropouts = _template(rows)
+        self._arena = Arena(rows, self._template)
         self._updates = list(updates(rows, self._arena))
         self._setup = self._first.setup
         self._create_graph = [row for row, live in enumerate(rows) if live.step.create_graph]
         self._leaves = [value.detach().requires_grad_() for value in self._arena.values]
-        self._template, self._dropouts = _template(rows)
         splits = self._first.splits
         self._loss_of = kernels.loss_of(self._first.task.loss_function, splits.train, splits.valid)
         self._in_slots = kernels.needed(self._template)
@@ -367,20 +368,31 @@ class Stack:
 
 
 def _template(lives: Sequence[LiveTrial]) -> tuple[nn.Module, list[SlotDropout]]:
-    """The code of the models, without tensors of its own that matter; and its dropouts."""
+    """The code of the models, without tensors of its own that matter; and its dropouts.
+
+    It has a dropout wherever one of the models has one.
+    """
+    rates: dict[str, list[float]] = {}
+    for row, live in enumerate(lives):
+        for place in places(live.model):
+            if place.dropout is not None:
+                rates.setdefault(place.path, [0.0] * len(lives))[row] = place.dropout.p
     template = copy.deepcopy(lives[0].model)
-    dropouts: dict[nn.Module, SlotDropout] = {}
-    for path, module in list(template.named_modules(remove_duplicate=False)):
-        if type(module) is not nn.Dropout:
+    sites: dict[Hashable, nn.Module] = {}  # a module that is used twice stays one
+    dropouts: list[SlotDropout] = []
+    for path, parent, name, module, dropout in list(places(template)):
+        if path not in rates:
             continue
-        if module not in dropouts:
-            rates = [live.model.get_submodule(path).p for live in lives]
-            dropouts[module] = SlotDropout(rates)
-        if not path:
-            return dropouts[module], list(dropouts.values())
-        parent, _, name = path.rpartition(".")
-        setattr(template.get_submodule(parent), name, dropouts[module])
-    return template, list(dropouts.values())
+        key = id(module), *rates[path]
+        if key not in sites:
+            dropouts.append(SlotDropout(rates[path]))
+            sites[key] = dropouts[-1]
+            if module is not dropout:
+                sites[key] = nn.Sequential(module, dropouts[-1])
+        if parent is None:
+            return sites[key], dropouts
+        setattr(parent, name, sites[key])
+    return template, dropouts
 
 
 def _row(tensors: Any, row: Any) -> Any:

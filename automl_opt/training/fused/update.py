@@ -112,7 +112,7 @@ class _Block:
 
     Args:
         state: ``[rows, …]`` each.
-        table: ``[steps, rows, 1]`` each, or ``[steps, rows]`` where vmap takes the rows away.
+        table: step by step, ``[rows, 1]`` each, or ``[rows]`` where vmap takes the rows away.
         fixed: numbers that are the same in all rows and steps.
     """
 
@@ -122,7 +122,7 @@ class _Block:
     columns: slice
     state: dict[str, Tensor]
     flat: bool
-    table: dict[str, Tensor] = field(default_factory=dict)
+    table: list[dict[str, Tensor]] = field(default_factory=list)
     fixed: dict[str, Any] = field(default_factory=dict)
 
 
@@ -199,15 +199,18 @@ class RuleUpdate:
         for block in self._blocks:
             rows = slice(block.rows.start - self._rows.start, block.rows.stop - self._rows.start)
             lists = numbers[block.group][rows]
-            block.table, block.fixed = {}, {}
+            block.fixed, tables = {}, {}
             for name, value in lists[0][0].items():
                 if isinstance(value, float) or (self._rule.coefficients and type(value) is int):
                     columns = [[step[name] for step in own] for own in lists]
                     table = torch.tensor(columns, dtype=torch.float64).T.contiguous()
                     table = table.to(like.device, like.dtype)
-                    block.table[name] = table.unsqueeze(-1) if block.flat else table
+                    tables[name] = (table.unsqueeze(-1) if block.flat else table).unbind(0)
                 else:
                     block.fixed[name] = value
+            block.table = [
+                {name: table[i] for name, table in tables.items()} for i in range(len(lists[0]))
+            ]
 
     def _numbers(self, live: LiveTrial, group: int, age: int) -> Numbers:
         optimizer = live.optimizer
@@ -230,7 +233,7 @@ class RuleUpdate:
             else {}
         )
         for block in self._blocks:
-            numbers = {name: table[i] for name, table in block.table.items()}
+            numbers = block.table[i]
             if block.flat:
                 value = self._arena.theta[block.rows, block.columns]
                 given = {name: t[block.rows, block.columns] for name, t in tensors.items()}
