@@ -233,7 +233,7 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         workers=training.integer("workers", default=1, low=1),
         executor=training.one_of("executor", EXECUTORS, default="processes"),
         gpus_per_worker=training.share("gpus_per_worker"),
-        ray_address=training.text("ray_address", default=None, pattern=r"\S+"),
+        ray_address=training.text("ray_address", default=None, pattern=r"auto|\S+:\d+"),
         checkpoint_every_s=training.duration("checkpoint_every", default=30.0, may_be_zero=True),
         checkpoints=training.place("checkpoints"),
         metric=objective.text("metric", default="loss"),
@@ -502,7 +502,7 @@ def _plain(value: Any, source: str, key: str = "") -> Any:
 def _readable(pattern: str) -> str:
     return {
         r"[A-Za-z0-9][\w.-]*": "a name of letters, digits, '.', '_' and '-'",
-        r"\S+": "an address: host:port",
+        r"auto|\S+:\d+": "an address: host:port, or auto for the cluster of this node",
         ".+": "a path or a URL",
         r"[^:]+:\w+": "'file.py:function' or 'package.module:function'",
         r"auto|cpu|mps|cuda(:\d+)?": "a device: auto, cpu, mps, cuda or cuda:N",

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import re
+import socket
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from automl_opt.training.worker import Reply, Worker
 
 PATIENCE_S = 60.0
 """So long may a cluster need for a worker before the user is told what it waits for."""
+
+CONNECT_S = 5.0
 
 
 class Actors:
@@ -75,11 +78,7 @@ class Actors:
         return f"{self._cpus:g} CPU and {self._gpus:g} GPU"
 
     def _check_room(self, spec: StudySpec, nodes: Sequence[Mapping[str, float]]) -> None:
-        wanted = {"CPU": self._cpus, "GPU": self._gpus}
-        room = sum(
-            min(math.floor(node.get(kind, 0) / n + 1e-9) for kind, n in wanted.items() if n)
-            for node in nodes
-        )
+        room = room_for(nodes, {"CPU": self._cpus, "GPU": self._gpus})
         if not room:
             raise spec.error(
                 "[training] executor",
@@ -137,6 +136,15 @@ class WorkerActor:
         ray.kill(self._actor)
 
 
+def room_for(nodes: Sequence[Mapping[str, float]], worker: Mapping[str, float]) -> int:
+    """How many workers that ask for so much fit on *nodes*, were there nothing else on them."""
+    asked = [(kind, amount) for kind, amount in worker.items() if amount]
+    return sum(
+        min(math.floor(node.get(kind, 0) / amount + 1e-9) for kind, amount in asked)
+        for node in nodes
+    )
+
+
 def gpus_per_worker(spec: StudySpec, there: float) -> float:
     """The share of a GPU that a worker gets; 0: it trains on a CPU.
 
@@ -173,11 +181,14 @@ def _connect(spec: StudySpec) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     address = spec.ray_address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if not address:
+    if not address or address == "local":
         cpus = spec.workers * (spec.threads or 1)
         ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
         return
     try:
+        if address != "auto":  # Ray itself goes on trying for minutes
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), CONNECT_S).close()
         ray.init(address, **quiet)
     except Exception as error:  # whatever a wrong address, token or version of Ray raises
         reason = str(error).strip().partition("\n")[0]

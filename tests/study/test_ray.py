@@ -95,6 +95,26 @@ def test_without_ray_the_error_says_what_to_install(host, tmp_path, monkeypatch)
     assert not Path(f"{tmp_path}/s.checkpoints").exists()
 
 
+def test_an_address_where_no_cluster_answers_is_named_at_once(host, tmp_path):
+    study = write_study(tmp_path / "study")
+    settings = [*ON_RAY, "training.ray_address=127.0.0.1:9"]
+
+    with pytest.raises(SpecError, match=r"'127\.0\.0\.1:9': no Ray cluster .*Connection refused"):
+        run(study, f"sqlite:///{tmp_path}/s.db", *settings, host=host)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "room"),
+    [(1, 0, 12), (4, 0, 2), (9, 0, 0), (1, 1, 2), (1, 0.3333, 6), (1, 0.1, 8)],
+)
+def test_a_worker_has_room_where_a_node_has_all_it_asks_for(cpus, gpus, room):
+    from automl_opt.training.actors import room_for
+
+    nodes = [{"CPU": 8.0, "GPU": 2.0, "memory": 1e9}, {"CPU": 3.0}, {"CPU": 1.0}]
+
+    assert room_for(nodes, {"CPU": cpus, "GPU": gpus}) == room
+
+
 @pytest.mark.parametrize(
     ("settings", "workers", "there", "share"),
     [
@@ -126,6 +146,7 @@ def test_gpus_are_shared_evenly_where_the_study_does_not_say(
         (["device=cuda", "gpus_per_worker=0"], "gpus_per_worker: 0, but device is 'cuda'"),
         (["device=cpu", "gpus_per_worker=0.5"], r"gpus_per_worker: 0\.5, but device is 'cpu'"),
         (["gpus_per_worker=2"], "gpus_per_worker: must be a number from 0 to 1, not 2"),
+        (["ray_address=here"], "ray_address: 'here' does not read as an address: host:port"),
         (["executor=dask"], "executor: 'dask' is not known; .*processes, ray"),
         (["executor=processes", "gpus_per_worker=1"], 'gpus_per_worker: is for executor = "ray"'),
         (["executor=processes", "ray_address=a:1"], 'ray_address: is for executor = "ray"'),
