@@ -15,6 +15,7 @@ from automl_opt.core.errors import AutomlOptError
 
 COMMANDS = {
     "run": "automl_opt.cli.run:run",
+    "worker": "automl_opt.cli.run:worker",
     "probe": "automl_opt.cli.probe:probe",
     "status": "automl_opt.cli.report:status",
     "report": "automl_opt.cli.report:report",
@@ -74,6 +75,7 @@ def cli(no_plugins: bool, debug: bool) -> None:
 
     \b
     automl-opt run studies/digits          run a study; the same command goes on with it
+    automl-opt worker studies/digits       help with it, from another machine too
     automl-opt probe studies/digits        which of its trials can be trained several at once
     automl-opt status studies/digits       how far it is
     automl-opt report studies/digits       rank its arms

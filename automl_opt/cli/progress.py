@@ -48,6 +48,7 @@ class Lines(Progress):
 
     def __init__(self) -> None:
         self._total = self._done = 0
+        self._waits = False
         self._began: dict[int, float] = {}
 
     def started(self, spec: StudySpec, arms: list[str], finished: int) -> None:
@@ -75,11 +76,21 @@ class Lines(Progress):
         ]
         click.echo("  ".join(part for part in parts if part), err=True)
 
+    def waiting(self, trials: Sequence[Trial]) -> None:
+        if not self._waits:
+            click.echo(_waiting(trials), err=True)
+        self._waits = True
+
     def stopping(self, reason: str) -> None:
         click.echo(f"stopping: {reason}", err=True)
 
     def noted(self, text: str) -> None:
         click.echo(text, err=True)
+
+
+def _waiting(trials: Sequence[Trial]) -> str:
+    others = f" and {len(trials) - 1} more" if len(trials) > 1 else ""
+    return f"waiting for {trials[0]}{others}, in training in other processes"
 
 
 @dataclass
@@ -136,6 +147,9 @@ class Screen(Progress):
         if status is Status.COMPLETE and value is not None:
             better = max if self._spec.direction == "maximize" else min
             line.best = value if line.best is None else better(line.best, value)
+
+    def waiting(self, trials: Sequence[Trial]) -> None:
+        self._note = f", {_waiting(trials)}"
 
     def stopping(self, reason: str) -> None:
         self._note = f", stopping: {reason}"

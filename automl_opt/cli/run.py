@@ -1,12 +1,12 @@
-"""``automl-opt run``: run a study, or go on with it."""
+"""``automl-opt run`` and ``worker``: run a study, go on with it, or help with it."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,7 +22,34 @@ from automl_opt.cli.options import (
 if TYPE_CHECKING:
     from automl_opt.core.spec import StudySpec
     from automl_opt.plugin.catalog import Catalog
+    from automl_opt.plugin.host import Host
     from automl_opt.search.space import RecipeSpace
+
+
+def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What decides how a process trains, whether it runs a study or helps with one."""
+    for option in (
+        json_option,
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Any key of the study file.",
+        ),
+        storage_option,
+        click.option(
+            "--ray-address", metavar="HOST:PORT", help="The cluster to use; or RAY_ADDRESS."
+        ),
+        click.option(
+            "--executor", metavar="NAME", help="What trains: processes, or ray: its actors."
+        ),
+        click.option("--workers", type=int, metavar="N", help="Processes that train."),
+        click.option("--together", metavar="K", help="Trials in training at a time, or auto."),
+        click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -30,29 +57,13 @@ if TYPE_CHECKING:
 @click.option("--trials", type=int, metavar="N", help="Trials an arm.")
 @click.option("--time", "time_limit", metavar="TIME", help="Training time in all: 90s, 10m, 1h30m.")
 @click.option("--seed", type=int, metavar="N", help="Seed of everything random.")
-@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--together", metavar="K", help="Trials in training at a time, or auto.")
-@click.option("--workers", type=int, metavar="N", help="Processes that train.")
-@click.option("--executor", metavar="NAME", help="What trains: processes, or ray: its actors.")
-@click.option("--ray-address", metavar="HOST:PORT", help="The cluster to use; or RAY_ADDRESS.")
-@storage_option
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the study file."
-)
-@json_option
+@_training_options
 def run(
     study: str,
-    trials: int | None,
-    time_limit: str | None,
-    seed: int | None,
-    device: str | None,
-    together: str | None,
-    workers: int | None,
-    executor: str | None,
-    ray_address: str | None,
     storage: str | None,
-    settings: tuple[str, ...],
     as_json: bool,
+    settings: tuple[str, ...],
+    **given: Any,
 ) -> int:
     """Run a study, or go on with it.
 
@@ -65,40 +76,72 @@ def run(
     automl-opt run studies/digits --trials 40 --time 10m
     automl-opt run studies/digits --set training.epochs=5 --storage sqlite:///try.db
     """
-    asked = list(settings)
-    if trials is not None:
-        asked.append(f"search.trials={trials}")
-    if time_limit is not None:
-        asked.append(f'search.time_limit="{time_limit}"')
-    if seed is not None:
-        asked.append(f"seed={seed}")
-    if device is not None:
-        asked.append(f'training.device="{device}"')
-    if together is not None:
-        asked.append(f"training.together={together}")
-    if workers is not None:
-        asked.append(f"training.workers={workers}")
-    if executor is not None:
-        asked.append(f"training.executor={executor}")
-    if ray_address is not None:
-        asked.append(f"training.ray_address={ray_address}")
-    spec, url = read_study(study, asked, storage)
-
+    spec, url = read_study(study, [*settings, *_as_settings(given)], storage)
     host = installed_plugins()
     _check_names(spec, host.catalog)
+    return _train(spec, url, host, as_json)
 
+
+@click.command()
+@study_argument
+@_training_options
+def worker(
+    study: str,
+    storage: str | None,
+    as_json: bool,
+    settings: tuple[str, ...],
+    **given: Any,
+) -> int:
+    """Help with a study that has begun, until it is done.
+
+    STUDY is the same study.toml or folder, the database the same one: a server's for several
+    machines, a file for several processes of one. Every process asks for trials by itself; one
+    that is lost leaves its trials to the others. How many trials there are is the study's.
+
+    \b
+    automl-opt worker studies/digits --storage postgresql+psycopg://me@db.example.org/studies
+    automl-opt worker studies/digits --device cuda:1
+    """
+    spec, url = read_study(study, [*settings, *_as_settings(given)], storage)
+    return _train(spec, url, installed_plugins(), as_json, join=True)
+
+
+KEYS = {
+    "trials": "search.trials",
+    "time_limit": "search.time_limit",
+    "seed": "seed",
+    "device": "training.device",
+    "together": "training.together",
+    "workers": "training.workers",
+    "executor": "training.executor",
+    "ray_address": "training.ray_address",
+}
+"""What an option sets in the study file."""
+
+_TEXTS = ("time_limit", "device")
+
+
+def _as_settings(given: Mapping[str, Any]) -> list[str]:
+    return [
+        f'{KEYS[name]}="{value}"' if name in _TEXTS else f"{KEYS[name]}={value}"
+        for name, value in given.items()
+        if value is not None
+    ]
+
+
+def _train(spec: StudySpec, url: str, host: Host, as_json: bool, *, join: bool = False) -> int:
     from automl_opt.cli.progress import open_progress
     from automl_opt.cli.report import echo_ranking
     from automl_opt.store import Store
 
     with (
-        Store.open(url) as store,
+        Store.open(url, must_exist=join) as store,
         redirect_stdout(sys.stderr) if as_json else nullcontext(),  # a task may print
         open_progress(store.trials(spec.name)) as progress,
     ):
         from automl_opt.study import runner  # with torch, after all that can fail without it
 
-        outcome = runner.run(spec, host=host, store=store, progress=progress)
+        outcome = runner.run(spec, host=host, store=store, progress=progress, join=join)
 
     if as_json:
         echo_json({**outcome.ranking.data(), "stopped": outcome.stopped})
@@ -108,9 +151,7 @@ def run(
         return 0
     again = shlex.join(["automl-opt", *_own_arguments()])
     if outcome.stopped == "time limit":
-        click.echo(
-            f"Time limit of {spec.time_limit_s:g} s reached. A longer --time goes on.", err=True
-        )
+        click.echo("Time limit reached. A longer --time goes on.", err=True)
         return 0
     click.echo(f"Stopped by {outcome.stopped}. Nothing is lost; go on with: {again}", err=True)
     import signal

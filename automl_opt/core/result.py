@@ -10,10 +10,11 @@ from automl_opt.core.seeds import Seeds
 
 
 class Status(StrEnum):
-    """Where a trial is, or how it ended."""
+    """Where a trial is, or how it ended; one that was stopped or preempted goes on later."""
 
     RUNNING = "running"
-    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    PREEMPTED = "preempted"
     COMPLETE = "complete"
     PRUNED = "pruned"
     DIVERGED = "diverged"
@@ -22,7 +23,7 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self not in (Status.RUNNING, Status.INTERRUPTED)
+        return self not in (Status.RUNNING, Status.STOPPED, Status.PREEMPTED)
 
     @property
     def is_failure(self) -> bool:

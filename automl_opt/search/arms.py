@@ -30,12 +30,17 @@ STATE_OF = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUN
 
 @dataclass
 class Arm:
-    """One arm: its study in the database, its draft, and the trials put back to be asked again."""
+    """One arm: its study in the database, its draft, and the trials put back to be asked again.
+
+    Args:
+        trial_ids: Optuna's, by number.
+    """
 
     space: RecipeSpace
     study_id: int
     study_name: str
     draft: Draft
+    trial_ids: list[int]
     waiting: list[Trial] = field(default_factory=list)
 
     @property
@@ -53,6 +58,13 @@ class Arms:
     A proposal is a function of (seed, arm, trial number) and the arm's history: the strategy is
     made anew for every trial, so a resumed study goes on as the undisturbed one would have.
 
+    Other processes may ask for trials of the same study. A trial enters the database under its
+    number or not at all; who finds the number taken knows of the others, and from then on takes in
+    what they did before every proposal.
+
+    Args:
+        shared: others are known from the start.
+
     Every call that reaches the database raises :class:`StoreError` where that fails, and
     :class:`PluginError` where the strategy or the pruner does.
     """
@@ -64,9 +76,13 @@ class Arms:
         spaces: Sequence[RecipeSpace],
         strategy: Component,
         pruner: Component,
+        *,
+        shared: bool = False,
     ) -> None:
+        self.shared = shared
         self._spec, self._storage = spec, storage
         self._strategy, self._pruner = strategy, pruner
+        self._ours: set[int] = set()  # by trial id: asked here, neither told nor put back
         self.arms = [self._open(space) for space in spaces]
         self._by_name = {arm.name: arm for arm in self.arms}
 
@@ -84,15 +100,35 @@ class Arms:
         for trial in trials:
             _refuse_foreign(name, space, trial)
         made = _make_pruner(self._spec, self._pruner)  # one an arm: it may remember what it saw
-        return Arm(space, study_id, name, Draft(name, self._spec.direction, made, trials))
+        draft = Draft(name, self._spec.direction, made, trials)
+        return Arm(space, study_id, name, draft, [trial._trial_id for trial in trials])
 
     def unfinished(self) -> list[Trial]:
-        """Trials that were asked and never told: an earlier run left them."""
+        """Trials that were asked and never told, and are not asked for here."""
         return [
-            self._trial(arm, frozen.number, self._trial_id(arm, frozen.number), frozen.params)
+            self._trial(arm, frozen.number, frozen.params)
             for arm in self.arms
-            for frozen in arm.draft.running()
+            for frozen in self._others(arm)
         ]
+
+    def _others(self, arm: Arm) -> list[FrozenTrial]:
+        ours = self._ours | {trial.trial_id for trial in arm.waiting}
+        return [t for t in arm.draft.running() if arm.trial_ids[t.number] not in ours]
+
+    def refresh(self) -> None:
+        """Take in what other processes have begun and ended."""
+        by_study = {arm.study_id: arm for arm in self.arms}
+        known = {arm.study_id: arm.trial_ids[-1] if arm.asked else -1 for arm in self.arms}
+        running = [arm.trial_ids[t.number] for arm in self.arms for t in self._others(arm)]
+        with _explained():
+            changed = self._storage.changed(known, running)
+        for study_id, trials in changed.items():
+            arm = by_study[study_id]
+            for trial in trials:
+                if trial.number == arm.asked:
+                    _refuse_foreign(arm.study_name, arm.space, trial)
+                    arm.trial_ids.append(trial._trial_id)
+                arm.draft.take_in(trial)
 
     def has_budget(self) -> bool:
         return any(arm.waiting for arm in self.arms) or self._next() is not None
@@ -115,46 +151,57 @@ class Arms:
             waiting = next((arm for arm in self.arms if arm.waiting), None)
             if waiting is not None:
                 asked.append(waiting.waiting.pop(0))
-            elif (arm := self._next()) is not None:
-                asked.append(self._ask(arm))
-            else:
+                continue
+            if self.shared:
+                self.refresh()
+            arm = self._next()
+            if arm is None:
                 break
+            trial = self._ask(arm)
+            if trial is None:
+                self.shared = True
+            else:
+                asked.append(trial)
+        self._ours.update(trial.trial_id for trial in asked)
         return asked
 
-    def _ask(self, arm: Arm) -> Trial:
+    def _ask(self, arm: Arm) -> Trial | None:
+        """A new trial; ``None`` where another process has taken its number."""
         number = arm.asked
         with _blamed(self._strategy, f"asked for {arm.name} #{number}"):
             frozen = arm.draft.propose(self._sampler(arm, number), arm.space.space)
         with _explained():
             trial_id = self._storage.begin_trial(arm.study_id, frozen)
         if trial_id is None:
-            raise _of_another_process(arm.study_name, number)
-        return self._trial(arm, number, trial_id, frozen.params)
-
-    def _trial_id(self, arm: Arm, number: int) -> int:
-        with _explained():
-            return self._storage.get_trial_id_from_study_id_trial_number(arm.study_id, number)
+            arm.draft.withdraw()
+            return None
+        arm.trial_ids.append(trial_id)
+        return self._trial(arm, number, frozen.params)
 
     def _sampler(self, arm: Arm, number: int) -> BaseSampler:
         seed = derive(self._spec.seed, arm.name, number, "strategy")
         return _make_strategy(self._spec, self._strategy, arm.space, seed)
 
-    def _trial(self, arm: Arm, number: int, trial_id: int, values: Mapping[str, Value]) -> Trial:
+    def _trial(self, arm: Arm, number: int, values: Mapping[str, Value]) -> Trial:
         return Trial(
             arm=arm.name,
             number=number,
-            trial_id=trial_id,
+            trial_id=arm.trial_ids[number],
             recipe=arm.space.recipe(values),
             seeds=Seeds.of_trial(self._spec.seed, arm.name, number),
         )
 
     def put_back(self, trial: Trial) -> None:
         """Let :meth:`ask` give an unfinished *trial* again, as if nothing of it was reported."""
-        arm = self._by_name[trial.arm]
+        self._by_name[trial.arm].waiting.append(trial)
+        self.give_up(trial)
+
+    def give_up(self, trial: Trial) -> None:
+        """Leave an unfinished *trial* to others, as if nothing of it was reported."""
+        self._ours.discard(trial.trial_id)
         with _explained():
             proposed = self._storage.get_trial_system_attrs(trial.trial_id)
-        arm.draft.forget(trial.number, proposed)
-        arm.waiting.append(trial)
+        self._by_name[trial.arm].draft.forget(trial.number, proposed)
 
     def restore(self, trial: Trial, values: Sequence[tuple[int, float]]) -> None:
         """Report again what an earlier run measured of *trial*.
@@ -185,6 +232,7 @@ class Arms:
         Telling again what an interrupted run had begun to tell is harmless.
         """
         arm, number = self._by_name[result.trial.arm], result.trial.number
+        self._ours.discard(result.trial.trial_id)
         state = STATE_OF.get(result.status, TrialState.FAIL)
         with _blamed(self._strategy, f"told of {result.trial}"):
             ended = arm.draft.end(number, state, result.value, self._sampler(arm, number))
@@ -200,8 +248,13 @@ def open_arms(
     catalog: Catalog,
     storage: Storage,
     spaces: Sequence[RecipeSpace],
+    *,
+    shared: bool = False,
 ) -> Arms:
     """The arms of *spec* (its direction settled), each with its study in *storage*.
+
+    Args:
+        shared: other processes are known to ask for trials, too.
 
     Raises:
         SpecError: strategy or pruner are not known, or are given what they do not take; nothing
@@ -214,7 +267,7 @@ def open_arms(
         _make_strategy(spec, strategy, spaces[0], seed=0)
     with _refused(spec, "pruner", pruner):
         _make_pruner(spec, pruner)
-    return Arms(spec, storage, spaces, strategy, pruner)
+    return Arms(spec, storage, spaces, strategy, pruner, shared=shared)
 
 
 def _make_strategy(
@@ -309,13 +362,6 @@ def _refuse_foreign(study_name: str, space: RecipeSpace, trial: FrozenTrial) -> 
             f"Optuna's study {study_name!r} has a trial {trial.number} ({trial.state.name}) that "
             "automl-opt did not ask for; give the study another name or name another --storage"
         )
-
-
-def _of_another_process(study_name: str, number: int) -> StoreError:
-    return StoreError(
-        f"Optuna's study {study_name!r} was given a trial {number} by another process: a study is "
-        "run by one process at a time"
-    )
 
 
 @contextmanager

@@ -29,12 +29,7 @@ class Draft:
         self, name: str, direction: str | None, pruner: BasePruner, trials: Iterable[FrozenTrial]
     ) -> None:
         self._name, self._direction, self._pruner = name, direction, pruner
-        self._load(
-            _without_values(trial, TrialState.RUNNING)
-            if trial.state == TrialState.RUNNING
-            else trial
-            for trial in trials
-        )
+        self._load(map(_as_begun, trials))
 
     def _load(self, trials: Iterable[FrozenTrial]) -> None:
         self._storage = InMemoryStorage()
@@ -48,8 +43,11 @@ class Draft:
         self._study_id = self._storage.get_study_id_from_name(self._name)
         self._count = 0  # Optuna would copy the list to count it
         for trial in trials:
-            self._storage.create_new_trial(self._study_id, _as_samplers_see_it(trial))
-            self._count += 1
+            self._add(trial)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        self._storage.create_new_trial(self._study_id, _as_samplers_see_it(trial))
+        self._count += 1
 
     def __len__(self) -> int:
         return self._count
@@ -83,6 +81,26 @@ class Draft:
         self._storage.set_trial_intermediate_value(trial_id, epoch, value)
         return bool(self._pruner.prune(self._study, self._storage.get_trial(trial_id)))
 
+    def withdraw(self) -> None:
+        """Take back the latest proposal: its number is another trial's in the database."""
+        self._load(self._study.get_trials(deepcopy=False)[:-1])
+
+    def take_in(self, trial: FrozenTrial) -> None:
+        """A trial that another process has begun, or ended, as the database has it."""
+        if trial.number == len(self):
+            self._add(_as_begun(trial))
+            return
+        trial_id = self._trial_id(trial.number)
+        if trial.state == TrialState.FAIL:
+            trials = self._study.get_trials(deepcopy=False)
+            self._load([*trials[: trial.number], trial, *trials[trial.number + 1 :]])
+            return
+        for epoch, value in trial.intermediate_values.items():
+            self._storage.set_trial_intermediate_value(trial_id, epoch, value)
+        for key, value in trial.system_attrs.items():
+            self._storage.set_trial_system_attr(trial_id, key, value)
+        self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
+
     def forget(self, number: int, system_attrs: Mapping[str, Any]) -> None:
         """Drop what was reported of a running trial: it will be reported again.
 
@@ -90,7 +108,8 @@ class Draft:
             system_attrs: what it was proposed with; pruners have added to them since.
         """
         trials = self._study.get_trials(deepcopy=False)
-        if not trials[number].intermediate_values:
+        trial = trials[number]
+        if trial.state != TrialState.RUNNING or not trial.intermediate_values:
             return
         trials[number] = _without_values(trials[number], TrialState.RUNNING, system_attrs)
         self._load(trials)
@@ -112,6 +131,13 @@ class Draft:
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def _as_begun(trial: FrozenTrial) -> FrozenTrial:
+    """A running trial without what was reported of it; any other as it is."""
+    if trial.state != TrialState.RUNNING:
+        return trial
+    return _without_values(trial, TrialState.RUNNING)
 
 
 def _as_samplers_see_it(trial: FrozenTrial) -> FrozenTrial:

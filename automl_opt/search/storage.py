@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,18 +75,47 @@ class Storage(RDBStorage):
     ) -> None:
         """Write how a running trial ended, whole or not at all: reports, attributes, values, state.
 
-        Raises:
-            UpdateFinishedTrialError: the trial has ended before.
+        Nothing is written where it has ended: another process knew, and was quicker.
         """
         with _create_scoped_session(self.scoped_session) as session:
             [state] = _lock(session, models.TrialModel.trial_id, trial_id, models.TrialModel.state)
-            self.check_trial_is_updatable(trial_id, state)
+            if state.is_finished():
+                return
             _write_reports(session, trial_id, trial.intermediate_values)
             _write_attrs(session, models.TrialSystemAttributeModel, trial_id, trial.system_attrs)
             _write_attrs(session, models.TrialUserAttributeModel, trial_id, user_attrs or {})
             _write_values(session, trial_id, trial.values or ())
             end = {"state": trial.state, "datetime_complete": _utc(trial.datetime_complete)}
             session.execute(_TRIALS.update().where(_TRIALS.c.trial_id == trial_id), end)
+
+    def changed(
+        self, known: Mapping[int, int], running: Collection[int]
+    ) -> dict[int, list[FrozenTrial]]:
+        """What other processes did since we looked: trials begun, and of the *running* those ended.
+
+        Args:
+            known: the newest trial's id that is known of each study, -1 where it had none.
+
+        Returns:
+            by study, its trials in the order of their numbers.
+        """
+        trial = models.TrialModel
+        new = trial.trial_id > min(known.values())
+        ended = trial.trial_id.in_(running) & (trial.state != TrialState.RUNNING)
+        with _create_scoped_session(self.scoped_session) as session:
+            rows = (
+                session.query(trial.study_id, trial.trial_id)
+                .filter(trial.study_id.in_(known), new | ended)
+                .order_by(trial.number)
+            )
+            found: dict[int, list[int]] = defaultdict(list)
+            for study_id, trial_id in rows:
+                if trial_id > known[study_id] or trial_id in running:
+                    found[study_id].append(trial_id)
+            return {
+                study_id: _History(session, study_id, None, -1, among=trial_ids).trials()
+                for study_id, trial_ids in found.items()
+            }
 
     def _get_trials(
         self,
@@ -110,7 +139,12 @@ class _History:
     """The trials of a study, gathered from the rows of six tables."""
 
     def __init__(
-        self, session: Any, study_id: int, states: Container[TrialState] | None, after: int
+        self,
+        session: Any,
+        study_id: int,
+        states: Container[TrialState] | None,
+        after: int,
+        among: Sequence[int] | None = None,
     ) -> None:
         trial = models.TrialModel
         self._session = session
@@ -119,6 +153,8 @@ class _History:
             self._wanted.append(trial.state.in_(states))
         if after > -1:
             self._wanted.append(trial.trial_id > after)
+        if among is not None:
+            self._wanted.append(trial.trial_id.in_(among))
 
     def trials(self) -> list[FrozenTrial]:
         trial, value, param = models.TrialModel, models.TrialValueModel, models.TrialParamModel

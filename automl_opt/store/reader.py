@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Engine, Select, and_, func, select
+from sqlalchemy import ColumnElement, Engine, Select, exists, func, select
 
 from automl_opt.core.result import Status
 from automl_opt.store.engine import reading
@@ -38,11 +40,29 @@ class Reader:
 
     def trials(self, name: str) -> list[TrialRow]:
         """The trials of the study *name*, arm by arm in order of creation, each by number."""
-        latest = (
-            select(trial_run.c.trial_id, func.max(trial_run.c.attempt).label("attempt"))
-            .group_by(trial_run.c.trial_id)
-            .subquery()
+        return self._trials(study.c.name == name)
+
+    def latest(self, trial_ids: Collection[int]) -> dict[int, TrialRow]:
+        """Those of the trials that were begun, by id."""
+        rows = self._trials(trial_run.c.trial_id.in_(trial_ids)) if trial_ids else []
+        return {row.trial_id: row for row in rows}
+
+    def losses(self, trial_id: int) -> int:
+        """How often in a row a process was lost over the trial before its checkpoint moved on."""
+        query = (
+            select(trial_run.c.state, trial_run.c.from_epoch)
+            .where(trial_run.c.trial_id == trial_id)
+            .order_by(trial_run.c.attempt.desc())
         )
+        rows = self._rows(query)
+        at_work = (Status.RUNNING, Status.PREEMPTED)
+        stuck = takewhile(
+            lambda row: row["state"] in at_work and row["from_epoch"] == rows[0]["from_epoch"], rows
+        )
+        return len(list(stuck))
+
+    def _trials(self, which: ColumnElement[bool]) -> list[TrialRow]:
+        later = trial_run.alias()
         query = (
             select(
                 *(c for c in trial_run.c if c.name not in ("state", "seed", "env_id")),
@@ -51,14 +71,13 @@ class Reader:
                 study.c.arm,
             )
             .join(study, study.c.study_id == trial_run.c.study_id)
-            .join(
-                latest,
-                and_(
-                    latest.c.trial_id == trial_run.c.trial_id,
-                    latest.c.attempt == trial_run.c.attempt,
+            .where(
+                which,
+                ~exists().where(
+                    later.c.trial_id == trial_run.c.trial_id,
+                    later.c.attempt > trial_run.c.attempt,
                 ),
             )
-            .where(study.c.name == name)
             .order_by(study.c.created_at, study.c.study_id, trial_run.c.number)
         )
         return [TrialRow(**{**row, "status": Status(row["status"])}) for row in self._rows(query)]

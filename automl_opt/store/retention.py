@@ -29,7 +29,7 @@ from automl_opt.store.models import epoch_metric, study, trial_run
 from automl_opt.store.statements import TEST_SPLIT
 
 _RUNS_AT_ONCE = 200  # a transaction each, so that a study that is running never waits long
-_UNFINISHED = (Status.RUNNING.value, Status.INTERRUPTED.value)
+_UNFINISHED = [status.value for status in Status if not status.is_final]
 _KEY = (
     epoch_metric.c.run_id,
     epoch_metric.c.metric_id,

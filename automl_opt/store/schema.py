@@ -16,8 +16,8 @@ from automl_opt.core.errors import StoreError
 from automl_opt.store import views
 from automl_opt.store.engine import open_engine, reading, shown, sqlite_file, writing
 
-VERSIONS = ("0001", "0002", "0003")
-HEAD = "0003"
+VERSIONS = ("0001", "0002", "0003", "0004")
+HEAD = VERSIONS[-1]
 VERSION_TABLE = "hpo_alembic_version"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

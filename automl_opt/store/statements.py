@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from automl_opt.core.result import Status, Trial
 from automl_opt.plugin.catalog import Component
 from automl_opt.store import models
-from automl_opt.store.models import UTCDateTime, epoch_metric, trial_run
+from automl_opt.store.models import epoch_metric, trial_run
 
 TEST_SPLIT = "test"
 _INSERT_POINTS = insert(epoch_metric)
@@ -84,23 +84,61 @@ class Ids:
         return found
 
 
+class TakenOver(Exception):
+    """A trial has attempts that this process does not know of: another one has it."""
+
+
 def take_over(
-    connection: Connection, run_ids: Sequence[int], from_epoch: int, now: datetime
-) -> None:
-    """Interrupt those of the runs that have not ended; forget what they did past *from_epoch*."""
-    unfinished = [Status.RUNNING.value, Status.INTERRUPTED.value]
+    connection: Connection, trial_id: int, attempts: int, from_epoch: int, now: datetime
+) -> tuple[float, str | None]:
+    """End the *attempts* on a trial and forget what they did past *from_epoch*.
+
+    Returns:
+        the seconds of training until then, and the last checkpoint.
+
+    Raises:
+        TakenOver: there are more attempts.
+    """
+    earlier = connection.execute(
+        select(trial_run.c.run_id, trial_run.c.checkpoint_uri)
+        .where(trial_run.c.trial_id == trial_id)
+        .order_by(trial_run.c.attempt)
+        .with_for_update()
+    ).all()
+    if len(earlier) != attempts:
+        raise TakenOver
+    if not earlier:
+        return 0.0, None
+    run_ids = [row.run_id for row in earlier]
     connection.execute(
         update(trial_run)
-        .where(trial_run.c.run_id.in_(run_ids), trial_run.c.state.in_(unfinished))
+        .where(trial_run.c.run_id.in_(run_ids), trial_run.c.state == Status.RUNNING.value)
         .values(
-            state=Status.INTERRUPTED.value,
+            state=Status.PREEMPTED.value,
+            reason=literal("lost with process ") + trial_run.c.worker,
             lease_until=None,
-            ended_at=func.coalesce(trial_run.c.ended_at, literal(now, UTCDateTime())),
+            ended_at=now,
         )
     )
     # test measurements belong to an end that is one no more
     outdated = or_(epoch_metric.c.epoch > from_epoch, epoch_metric.c.split == TEST_SPLIT)
     connection.execute(delete(epoch_metric).where(epoch_metric.c.run_id.in_(run_ids), outdated))
+    saved = [row.checkpoint_uri for row in earlier if row.checkpoint_uri is not None]
+    return seconds_up_to(connection, run_ids, from_epoch), saved[-1] if saved else None
+
+
+def insert_attempt(connection: Connection, values: Mapping[str, Any]) -> int:
+    """The id of the new run.
+
+    Raises:
+        TakenOver: another process has begun the same attempt; what was written is to be undone.
+    """
+    try:
+        return insert_row(connection, trial_run, values)
+    except IntegrityError as error:  # not on SQLite, where we hold the lock
+        if "uq_hpo_trial_run_trial_attempt" in str(error.orig):
+            raise TakenOver from error
+        raise
 
 
 def states(connection: Connection, run_ids: Iterable[int]) -> dict[int, str]:

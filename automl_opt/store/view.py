@@ -95,5 +95,6 @@ TRIAL = Column("trial", "integer", "the trial's number within its arm, from 0")
 STATE = Column(
     "state",
     "text",
-    "`running`, `interrupted`, `complete`, `pruned`, `diverged`, `out_of_memory` or `failed`",
+    "`running`; `stopped` or `preempted` (its process was lost), to go on; `complete`, `pruned`, "
+    "`diverged`, `out_of_memory` or `failed`",
 )

@@ -135,7 +135,7 @@ JOIN hpo_metric m ON m.id = e.metric_id
             Column("metric", "text", "the metric that is searched for"),
             Column("direction", "text", "`minimize` or `maximize`"),
             Column("trials", "integer", "trials begun"),
-            Column("running", "integer", "of these: in training, or interrupted"),
+            Column("running", "integer", "of these: in training, stopped or preempted"),
             Column("complete", "integer", "of these: complete"),
             Column("pruned", "integer", "of these: pruned"),
             Column("failed", "integer", "of these: diverged, out of memory or failed"),
@@ -219,7 +219,7 @@ FROM (
             CASE r.state WHEN 'complete' THEN r.value END AS value
         FROM hpo_study s
         JOIN hpo_trial_run r ON r.study_id = s.study_id
-        WHERE r.state NOT IN ('running', 'interrupted') AND {_LATEST}
+        WHERE r.state NOT IN ('running', 'stopped', 'preempted') AND {_LATEST}
     ) t
     WINDOW of_arm AS (
         PARTITION BY t.study, t.arm ORDER BY t.ended_at, t.trial_id ROWS UNBOUNDED PRECEDING

@@ -6,9 +6,10 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, insert, or_, select, update
@@ -18,6 +19,7 @@ from automl_opt.core.result import EpochReport, Measurement, Status, Trial, Tria
 from automl_opt.plugin.catalog import Component
 from automl_opt.store import models, statements
 from automl_opt.store.engine import shown, writing
+from automl_opt.store.heartbeat import beating
 from automl_opt.store.models import trial_run
 from automl_opt.store.retention import lost_trials
 from automl_opt.store.statements import Ids, Point, Run
@@ -33,8 +35,8 @@ class Recorder:
     that was gathered, in one transaction. A call that fails wrote nothing and may be repeated.
 
     A trial that another process has started anew is no longer ours: nothing more of it is
-    written, and the call that finds out, like every later one for that trial, raises
-    :class:`StoreError`. What was gathered of other trials is written all the same.
+    written, whatever is asked, and :meth:`lost` names it. Other trials' rows are written all the
+    same.
     """
 
     engine: Engine
@@ -43,6 +45,7 @@ class Recorder:
         self.engine = engine
         self._live: dict[int, Run] = {}  # by trial id, as is the next
         self._ended: dict[int, Status | None] = {}  # None: taken over by another process
+        self._lost: list[Trial] = []
         self._gathered: list[Point] = []
         self._flushed_at = time.monotonic()
         self._ids = Ids()
@@ -107,59 +110,57 @@ class Recorder:
         worker: str,
         device: str,
         from_epoch: int = 0,
+        attempts: int = 0,
         lease_s: float,
-    ) -> int:
+    ) -> int | None:
         """Begin an attempt on *trial* and take it over from whoever had it; returns the run id.
 
-        Earlier attempts that had not ended become interrupted. What they measured after
+        An earlier attempt that had not ended becomes preempted. What earlier ones measured after
         *from_epoch* is deleted, so the curve of a trial is the union of its attempts' rows and
         no epoch is in it twice. With *from_epoch*, the checkpoint stays known.
 
         Args:
             parts: ``(role, component, params)`` in the order of training.
             environment: what the result may depend on; equal environments are stored once.
+            attempts: how many there are as far as the caller knows.
             lease_s: how long the run counts as alive after each write.
+
+        Returns:
+            ``None`` where there are more attempts: another process was quicker, and has it.
         """
         if trial.trial_id in self._live:
             self.flush()
         now = _now()
-        with writing(self.engine) as connection:
-            self._ids.begin()
-            earlier = connection.execute(
-                select(trial_run.c.run_id, trial_run.c.attempt, trial_run.c.checkpoint_uri)
-                .where(trial_run.c.trial_id == trial.trial_id)
-                .order_by(trial_run.c.attempt)
-                .with_for_update()
-            ).all()
-            seconds = 0.0
-            if earlier:
-                runs = [row.run_id for row in earlier]
-                statements.take_over(connection, runs, from_epoch, now)
-                seconds = statements.seconds_up_to(connection, runs, from_epoch)
-            saved = [row.checkpoint_uri for row in earlier if row.checkpoint_uri is not None]
-            run_id = statements.insert_row(
-                connection,
-                trial_run,
-                {
-                    "study_id": study_id,
-                    "trial_id": trial.trial_id,
-                    "number": trial.number,
-                    "attempt": earlier[-1].attempt + 1 if earlier else 1,
-                    "state": Status.RUNNING.value,
-                    "seed": json.dumps(asdict(trial.seeds)),
-                    "recipe_json": trial.recipe.to_json(),
-                    "epochs": from_epoch,
-                    "from_epoch": from_epoch,
-                    "seconds": seconds,
-                    "worker": worker,
-                    "device": device,
-                    "lease_until": now + timedelta(seconds=lease_s),
-                    "started_at": now,
-                    "checkpoint_uri": saved[-1] if saved and from_epoch else None,
-                    "env_id": statements.environment_id(connection, environment, self._ids),
-                },
-            )
-            statements.save_parts(connection, run_id, parts, self._ids)
+        try:
+            with writing(self.engine) as connection:
+                self._ids.begin()
+                seconds, saved = statements.take_over(
+                    connection, trial.trial_id, attempts, from_epoch, now
+                )
+                run_id = statements.insert_attempt(
+                    connection,
+                    {
+                        "study_id": study_id,
+                        "trial_id": trial.trial_id,
+                        "number": trial.number,
+                        "attempt": attempts + 1,
+                        "state": Status.RUNNING.value,
+                        "seed": json.dumps(asdict(trial.seeds)),
+                        "recipe_json": trial.recipe.to_json(),
+                        "epochs": from_epoch,
+                        "from_epoch": from_epoch,
+                        "seconds": seconds,
+                        "worker": worker,
+                        "device": device,
+                        "lease_until": now + timedelta(seconds=lease_s),
+                        "started_at": now,
+                        "checkpoint_uri": saved if from_epoch else None,
+                        "env_id": statements.environment_id(connection, environment, self._ids),
+                    },
+                )
+                statements.save_parts(connection, run_id, parts, self._ids)
+        except statements.TakenOver:
+            return None
         self._ids.commit()
         self._ended.pop(trial.trial_id, None)
         self._live[trial.trial_id] = Run(run_id, trial, lease_s, from_epoch, seconds)
@@ -172,6 +173,8 @@ class Recorder:
         gathered: repeat :meth:`flush`, not this.
         """
         run = self._held(report.trial)
+        if run is None:
+            return
         if report.epoch <= run.epoch:
             raise StoreError(
                 f"{report.trial}: epoch {report.epoch} was reported after epoch {run.epoch}"
@@ -200,8 +203,8 @@ class Recorder:
 
         Written together with the epochs: who finds a checkpoint finds every epoch before it.
         """
-        run = self._held(trial)
-        self._change(_Change(run, {"checkpoint_uri": uri, "epochs": run.epoch}))
+        if run := self._held(trial):
+            self._change(_Change(run, {"checkpoint_uri": uri, "epochs": run.epoch}))
 
     def finish(self, result: TrialResult) -> None:
         """How the trial ended, with its test measurements; said twice, it is written once."""
@@ -209,6 +212,8 @@ class Recorder:
         if trial.trial_id in self._ended and self._ended[trial.trial_id] is result.status:
             return
         run = self._held(trial)
+        if run is None:
+            return
         values = {
             "reason": result.reason,
             "value": _number(result.value),
@@ -218,16 +223,29 @@ class Recorder:
         test = _points(run, result.epochs, result.test, None)
         self._change(_Change(run, values, ends=result.status, points=test))
 
-    def interrupt(self, trial: Trial, uri: str | None) -> None:
-        """The trial stops here, to be resumed from *uri*, or from its last checkpoint."""
-        run = self._held(trial)
-        values = {} if uri is None else {"checkpoint_uri": uri, "epochs": run.epoch}
-        self._change(_Change(run, values, ends=Status.INTERRUPTED))
+    def stop(self, trial: Trial, reason: str) -> None:
+        """The trial is put down here for *reason*, to go on from its last checkpoint."""
+        if run := self._held(trial):
+            self._change(_Change(run, {"reason": reason}, ends=Status.STOPPED))
 
     def flush(self) -> None:
         """Write what is gathered and renew the lease of every trial held here."""
         if self._live:
             self._write()
+
+    def lost(self) -> list[Trial]:
+        """The trials that were taken over by other processes since this was last asked."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def heartbeat(self, every_s: float) -> AbstractContextManager[None]:
+        """Inside, leases hold however long an epoch takes; see :func:`beating`."""
+        return beating(self.engine, partial(self._at_rest_for, every_s), every_s)
+
+    def _at_rest_for(self, seconds: float) -> list[Run]:
+        """The runs whose leases were not renewed for so long."""
+        fresh = time.monotonic() - self._flushed_at < seconds
+        return [] if fresh else list(self._live.values())
 
     def _change(self, change: _Change) -> None:
         if self._pending is None:
@@ -235,16 +253,17 @@ class Recorder:
         else:
             self._pending.append(change)
 
-    def _held(self, trial: Trial) -> Run:
+    def _held(self, trial: Trial) -> Run | None:
+        """The attempt of ours on *trial*; ``None`` where another process has taken it over."""
         run = self._live.get(trial.trial_id)
         if run is not None:
             return run
         if trial.trial_id not in self._ended:
             raise StoreError(f"{trial} was not started here: start_run comes first")
         status = self._ended[trial.trial_id]
-        if status is None:
-            raise _taken_over([trial])
-        raise StoreError(f"{trial} has already ended here: {status}")
+        if status is not None:
+            raise StoreError(f"{trial} has already ended here: {status}")
+        return None
 
     def _write(self, changes: Sequence[_Change] = ()) -> None:
         """One transaction: what is gathered, all leases, and the *changes* to runs."""
@@ -277,11 +296,10 @@ class Recorder:
             repeated = change.ends.is_final and states.get(change.run.run_id) == change.ends
             if repeated or change.run.run_id in alive:
                 self._leave(change.run, change.ends)
-        lost = [each for each in list(self._live.values()) if each.run_id not in alive]
-        for each in lost:
-            self._leave(each, None)
-        if lost:
-            raise _taken_over([each.trial for each in lost])
+        for each in list(self._live.values()):
+            if each.run_id not in alive:
+                self._leave(each, None)
+                self._lost.append(each.trial)
 
     def _leave(self, run: Run, status: Status | None) -> None:
         del self._live[run.trial.trial_id]
@@ -305,14 +323,6 @@ def _now() -> datetime:
 def _number(value: float | None) -> float | None:
     """NaN is missing; infinity is kept. SQLite alone drops the sign of -0.0."""
     return None if value is None or value != value else float(value)
-
-
-def _taken_over(trials: Sequence[Trial]) -> StoreError:
-    names = ", ".join(str(trial) for trial in trials)
-    return StoreError(
-        f"{names}: taken over by another process, which runs the same study on the same "
-        "database; nothing more is written here"
-    )
 
 
 def _points(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from automl_opt.core.errors import StudyChanged
+from automl_opt.core.errors import StoreError, StudyChanged
 from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.catalog import Catalog
 from automl_opt.search.space import RecipeSpace
@@ -71,6 +72,33 @@ def refuse_changes(
                 f"{spec.name!r} in {store.shown_url} has trials of version {old_version}. Install "
                 "that one, or give the study another name or another --storage."
             )
+
+
+def as_begun(spec: StudySpec, spaces: Sequence[RecipeSpace], store: Store) -> StudySpec:
+    """*spec* with the budget of the study that has begun, for a process that joins it.
+
+    Raises:
+        StoreError: no such study has begun.
+        StudyChanged: it has other arms.
+    """
+    began = store.studies(spec.name)
+    if not began:
+        raise StoreError(
+            f"study {spec.name!r} is not in {store.shown_url} yet: 'automl-opt run' begins it"
+        )
+    stored = json.loads(began[0].spec_json)
+    arms = [space.arm for space in spaces]
+    if arms != stored["arms"]:
+        raise StudyChanged(
+            f"{spec.source}: has the arms {_short(arms)}, but the study {spec.name!r} in "
+            f"{store.shown_url} {_short(stored['arms'])}; a worker needs the same study file"
+        )
+    return replace(
+        spec,
+        trials=stored["[search] trials"],
+        time_limit_s=stored["[search] time_limit"],
+        allocation=stored.get("[search] allocation", "equal"),
+    )
 
 
 def _first_difference(old: str, new: str) -> tuple[str, Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from automl_opt.training.checkpoint import is_url
 
 
 class Checkpoints:
-    """The checkpoints of one study, each a file of its own with the epoch in its name.
+    """The checkpoints of one study, each a file of its own with attempt and epoch in its name.
 
     The database names them by whole paths or URLs: they are found again when the study file says
     another place.
@@ -34,8 +35,8 @@ class Checkpoints:
                 "[training] checkpoints", f"{self._folder} cannot be written: {error}"
             ) from error
 
-    def place(self, trial: Trial, epoch: int) -> str:
-        return f"{self._folder}/{trial.arm}-{trial.number}-{epoch}.pt"
+    def place(self, trial: Trial, attempt: int, epoch: int) -> str:
+        return f"{self._folder}/{_stem(trial.arm, trial.number)}{attempt}-{epoch}.pt"
 
     def exists(self, place: str) -> bool:
         system, path = _found(place)
@@ -46,14 +47,24 @@ class Checkpoints:
             system, path = _found(place)
             system.rm_file(path)
 
-    def sweep(self, needed: set[str | None]) -> None:
-        """Delete those that are not *needed*: a kill may leave some."""
+    def sweep(self, needed: set[str | None], held: Iterable[tuple[str, int]]) -> None:
+        """Delete those that are not *needed*: a kill may leave some.
+
+        Args:
+            held: arms and numbers of trials that other processes may be saving just now.
+        """
+        others = tuple(f"{_stem(arm, number)}" for arm, number in held)
         system, folder = _found(self._folder)
         kept = {_found(place)[1] for place in needed if place is not None}
         for file in system.ls(folder, detail=False, refresh=True):
             # .part is one while it is written
-            if file.endswith((".pt", ".part")) and file not in kept:
+            name = file.rpartition("/")[2]
+            if name.endswith((".pt", ".part")) and file not in kept and not name.startswith(others):
                 system.rm_file(file)
+
+
+def _stem(arm: str, number: int) -> str:
+    return f"{arm}-{number}-"
 
 
 def _folder(spec: StudySpec, store: Store) -> str:

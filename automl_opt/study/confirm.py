@@ -17,7 +17,7 @@ from automl_opt.plugin.host import Host
 from automl_opt.search.space import arms_of
 from automl_opt.store import Store, TrialRow, VerdictRow, VerdictRun
 from automl_opt.study.changes import refuse_changes
-from automl_opt.study.claim import MEMORY, claimed, folder_of, forget_measurements, worker
+from automl_opt.study.claim import claimed, forget_measurements, memory_of, worker
 from automl_opt.study.finalists import SCREENED, Plan, plan_of
 from automl_opt.study.interrupts import Stop, graceful_stop
 from automl_opt.study.paired import looks
@@ -101,7 +101,7 @@ def confirm(
         estimated(plan, cost_of(plan, spec, trials, done))
         # its trainings are known beforehand: as many at a time as there are places for
         places = MOST_SLOTS if spec.together == "auto" else slots(spec, len(spaces))
-        memory = folder_of(spec.name, store) / MEMORY
+        memory = memory_of(spec.name, store)
         probe = spaces[0].default()
         engine = engine_of(task, spec, builder, probe, slots=places, memory=memory, given=given)
         with closing(engine), graceful_stop() as stop:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from automl_opt.core.result import EpochReport, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
 
@@ -20,6 +22,9 @@ class Progress:
 
     def trial_finished(self, result: TrialResult) -> None:
         """A trial ended and is in the database."""
+
+    def waiting(self, trials: Sequence[Trial]) -> None:
+        """Nothing is left to begin; other processes train these. Said again and again."""
 
     def stopping(self, reason: str) -> None:
         """The run will end after this epoch, its budget unspent."""

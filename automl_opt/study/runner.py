@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -17,13 +17,14 @@ from automl_opt.plugin.host import Host
 from automl_opt.search.arms import Arms, open_arms, storage_at
 from automl_opt.search.space import arms_of
 from automl_opt.store import EpochRow, Store, TrialRow
-from automl_opt.study.changes import refuse_changes
+from automl_opt.study.changes import as_begun, refuse_changes
 from automl_opt.study.checkpoints import Checkpoints
 from automl_opt.study.claim import (
-    MEMORY,
+    at_home,
     claimed,
-    folder_of,
     forget_measurements,
+    is_held,
+    memory_of,
     worker,
 )
 from automl_opt.study.interrupts import Stop, graceful_stop
@@ -34,7 +35,14 @@ from automl_opt.training.engine import Engine, environment
 from automl_opt.training.executor import engine_of
 from automl_opt.training.task import Task, load_task
 
-LEASE_S = 600.0
+LEASE_S = 120.0
+"""So long after the last sign of life of its process a trial is left to it."""
+
+MOST_LOSSES = 10
+"""So often in a row may processes be lost over a trial, between two checkpoints of it."""
+
+LOOK_EVERY_S = 5.0
+WAIT_S = 0.5
 MOST_SLOTS = 64
 
 
@@ -64,34 +72,40 @@ def run(
     store: Store,
     task: Task | None = None,
     progress: Progress | None = None,
+    join: bool = False,
     memory: Path | None = None,
 ) -> Outcome:
     """Spend the budget of *spec* and keep every epoch; go on where an earlier run ended.
 
     Args:
+        join: work beside other processes on a study that has begun, with its budget. Without it
+            there is one run of a study at a time, which others may join.
         memory: a file of what engines have measured, shared with other studies and left to the
             caller; by default the study's own, which goes when its budget is spent.
 
     Raises:
         SpecError, TaskError, UnknownComponent: the study cannot start; nothing was changed.
         StudyChanged: the database holds a study of this name that began otherwise.
-        StoreError: the database is in use by another run of this study, or fails.
+        StoreError: another run has this study, there is none to join, or the database fails.
         AllTrialsFailed: the first trials of every arm failed.
     """
     given, task = task is not None, task or load_task(spec)
     spec = with_direction(spec, task)
     builder = TorchBuilder(host.catalog)
     spaces = arms_of(spec, host.catalog, task.ranges(spec), builder)
+    if join:
+        spec = as_begun(spec, spaces, store)
     refuse_changes(spec, spaces, store, host.catalog)
-    with claimed(spec.name, store):
+    with (at_home if join else claimed)(spec.name, store):
         probe, places = spaces[0].default(), slots(spec, len(spaces))
-        memory = memory or folder_of(spec.name, store) / MEMORY
+        memory = memory or memory_of(spec.name, store, own=join)
         engine = engine_of(task, spec, builder, probe, slots=places, memory=memory, given=given)
         with closing(engine), storage_at(store.url) as storage:
             store.tune(storage.engine)
-            arms = open_arms(spec, host.catalog, storage, spaces)
-            _save_study(spec, arms, store)
-            with graceful_stop() as stop:
+            arms = open_arms(spec, host.catalog, storage, spaces, shared=join)
+            if not join:
+                _save_study(spec, arms, store)
+            with graceful_stop() as stop, store.heartbeat(LEASE_S / 4):
                 study = _Run(spec, host, store, engine, arms, progress or Progress(), stop)
                 stopped = study.spend()
     ranking = ranking_of(store, spec.name)
@@ -148,8 +162,9 @@ def _save_study(spec: StudySpec, arms: Arms, store: Store) -> None:
 
 @dataclass
 class _Live:
-    """A trial in training: how far it is, and how much of that is safe."""
+    """A trial in training: which attempt it is, how far, and how much of that is safe."""
 
+    attempt: int
     epoch: int
     checkpoint: str | None
     saved_at: float
@@ -174,7 +189,11 @@ class _Run:
         self._environment = {**environment(engine.device), **versions()}
         self._checkpoints = Checkpoints(spec, store)
         self._resumable: dict[int, tuple[str, list[tuple[int, float]]]] = {}  # by trial id
+        self._attempts: dict[int, int] = {}  # by trial id, as are the next
         self._live: dict[int, _Live] = {}
+        self._taken: set[int] = set()  # by others, and still in a slot here
+        self._nameless: dict[int, float] = {}  # trials without an attempt, and since when
+        self._looked_at = 0.0
         self._ended: list[Status] = []
         self._noted: set[str] = set()
         self._seconds = 0.0
@@ -185,13 +204,20 @@ class _Run:
         self._host.notify("automl_opt_study_started", study=self._spec)
         self._recover()
         self._progress.started(self._spec, [arm.name for arm in arms.arms], len(self._ended))
-        while arms.has_budget() or engine.live:
+        while True:
             if reason := self._reason_to_stop():
                 return self._put_down(reason)
+            if arms.shared:
+                self._look_around()
             self._fill()
-            self._settle(self._judged(engine.advance()))
-            for trial in engine.lost():
-                self._go_back(trial)
+            if self._live or arms.has_budget():
+                self._settle(self._judged(engine.advance()))
+                for trial in engine.lost():
+                    self._go_back(trial)
+            elif others := arms.unfinished():
+                self._wait_for(others)
+            else:
+                break
         self._sweep()
         forget_measurements(self._spec.name, self._store)
         return None
@@ -200,6 +226,9 @@ class _Run:
         """Take the epochs that were reported; the results of the trials that end with them."""
         ended = []
         for report in sorted(reports, key=self._order):
+            if report.trial.trial_id in self._taken:
+                self._leave(report.trial)
+                continue
             if report.measurements:
                 self._store.epoch(report)
             self._live[report.trial.trial_id].epoch = report.epoch
@@ -215,10 +244,14 @@ class _Run:
     def _go_back(self, trial: Trial) -> None:
         """The worker of *trial* died: the trial is to go on from its last checkpoint."""
         self._store.flush()
+        self._note_lost()
+        if trial.trial_id in self._taken:
+            self._forget(trial)
+            return
         live = self._live.pop(trial.trial_id)
         if live.checkpoint:
-            curve = [row for row in self._store.curve(trial.trial_id) if row.split == "valid"]
-            self._resumable[trial.trial_id] = (live.checkpoint, self._values(curve))
+            curve = self._values(self._store.curve(trial.trial_id))
+            self._resumable[trial.trial_id] = (live.checkpoint, curve)
         self._arms.put_back(trial)
         self._progress.noted(f"{trial}: its worker died after epoch {live.epoch}")
 
@@ -227,35 +260,79 @@ class _Run:
         return list(self._study_ids).index(report.trial.arm), report.trial.number
 
     def _recover(self) -> None:
-        """Tell what an earlier run knew and could not tell; put back what it left unfinished."""
-        rows = {row.trial_id: row for row in self._store.trials(self._spec.name)}
-        curves = self._store.curves(self._spec.name, split="valid")
-        self._ended = [row.status for row in rows.values() if row.status.is_final]
-        self._seconds = sum(row.seconds for row in rows.values())
-        for trial in self._arms.unfinished():
+        """Know what earlier runs did, and take over what they left."""
+        rows = self._store.trials(self._spec.name)
+        self._ended = [row.status for row in rows if row.status.is_final]
+        self._seconds = sum(row.seconds for row in rows)
+        self._take_over()
+        self._sweep()
+
+    def _look_around(self) -> None:
+        """Now and then, see what other processes have left."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
+            return
+        self._arms.refresh()
+        self._take_over()
+        if self._spec.time_limit_s is not None:
+            self._seconds = sum(row.seconds for row in self._store.trials(self._spec.name))
+
+    def _take_over(self) -> None:
+        """Take the trials that no process has; tell of those that ended and nobody told."""
+        trials = self._arms.unfinished()
+        rows = self._store.latest([trial.trial_id for trial in trials])
+        alone = not self._arms.shared and not any(map(is_held, rows.values()))
+        for trial in trials:
             row = rows.get(trial.trial_id)
-            curve = self._values(curves.get(trial.trial_id, []))
-            if row is not None and row.status.is_final:
+            if row is None:
+                since = self._nameless.setdefault(trial.trial_id, time.monotonic())
+                if alone or time.monotonic() - since > LEASE_S:
+                    self._arms.put_back(trial)
+                continue
+            if is_held(row):
+                self._arms.shared = True
+                continue
+            curve = self._values(self._store.curve(trial.trial_id))
+            if row.status.is_final:
                 self._arms.restore(trial, curve)
                 self._arms.tell(_result_of(trial, row))
                 continue
-            if row and row.checkpoint_uri and self._checkpoints.exists(row.checkpoint_uri):
+            self._attempts[trial.trial_id] = row.attempt
+            if row.status is Status.RUNNING and self._store.losses(row.trial_id) >= MOST_LOSSES:
+                self._fail(trial, row)
+                continue
+            if row.checkpoint_uri and self._checkpoints.exists(row.checkpoint_uri):
                 self._resumable[trial.trial_id] = (row.checkpoint_uri, curve)
             self._arms.put_back(trial)
-        self._sweep()
+        self._looked_at = time.monotonic()
+
+    def _fail(self, trial: Trial, row: TrialRow) -> None:
+        """Give up a trial over which one process after the other was lost."""
+        reason = f"its process was lost {MOST_LOSSES} times in a row, the last time {row.worker}"
+        if self._begin_attempt(trial, row.epochs, {}):
+            failed = TrialResult(
+                trial=trial, status=Status.FAILED, value=None, epochs=row.epochs, reason=reason
+            )
+            self._store.finish(failed)
+            self._arms.tell(failed)
+
+    def _wait_for(self, others: Sequence[Trial]) -> None:
+        """Nothing is left to begin, but *others* are in the hands of other processes."""
+        self._progress.waiting(others)
+        time.sleep(WAIT_S)
+        self._arms.refresh()
 
     def _values(self, curve: list[EpochRow]) -> list[tuple[int, float]]:
         return [
             (row.epoch, row.value)
             for row in curve
-            if row.metric == self._spec.metric and row.value is not None
+            if row.metric == self._spec.metric and row.split == "valid" and row.value is not None
         ]
 
     def _fill(self) -> None:
         """Give the free slots trials; those that an earlier run left come before new proposals."""
         new = []
-        while self._engine.free and self._arms.has_budget():
-            [trial] = self._arms.ask(1)
+        while self._engine.free and (asked := self._arms.ask(1)):
+            [trial] = asked
             checkpoint, curve = self._resumable.pop(trial.trial_id, (None, []))
             epoch = self._engine.admit(trial, checkpoint)
             self._arms.restore(trial, [(e, value) for e, value in curve if e <= epoch])
@@ -264,26 +341,56 @@ class _Run:
             self._start(trial, epoch, checkpoint)
 
     def _start(self, trial: Trial, epoch: int, checkpoint: str | None) -> None:
-        catalog = self._host.catalog
         how = self._engine.how(trial)
-        self._store.start_run(
+        if not self._begin_attempt(trial, epoch, how.data()):
+            self._leave(trial)
+            return
+        saved = checkpoint if epoch else None
+        attempt = self._attempts[trial.trial_id]
+        self._live[trial.trial_id] = _Live(attempt, epoch, saved, time.monotonic())
+        if how.because and how.because not in self._noted:
+            self._noted.add(how.because)
+            self._progress.noted(f"{trial} is trained by itself: {how.because}")
+        self._progress.trial_started(trial, epoch)
+
+    def _begin_attempt(self, trial: Trial, epoch: int, how: Mapping[str, str]) -> bool:
+        """Whether *trial* is ours now: another process may have been quicker."""
+        catalog = self._host.catalog
+        attempts = self._attempts.get(trial.trial_id, 0)
+        begun = self._store.start_run(
             trial,
             study_id=self._study_ids[trial.arm],
             parts=[
                 (role, catalog.find(role, part.id), part.params)
                 for role, part in trial.recipe.parts()
             ],
-            environment={**self._environment, **how.data()},
+            environment={**self._environment, **how},
             worker=worker(),
             device=self._engine.device,
             from_epoch=epoch,
+            attempts=attempts,
             lease_s=LEASE_S,
         )
-        self._live[trial.trial_id] = _Live(epoch, checkpoint if epoch else None, time.monotonic())
-        if how.because and how.because not in self._noted:
-            self._noted.add(how.because)
-            self._progress.noted(f"{trial} is trained by itself: {how.because}")
-        self._progress.trial_started(trial, epoch)
+        self._attempts[trial.trial_id] = attempts + 1
+        return begun is not None
+
+    def _note_lost(self) -> None:
+        """Other processes have taken trials over that are in slots here: we were thought dead."""
+        for trial in self._store.lost():
+            self._taken.add(trial.trial_id)
+            self._arms.shared = True
+            self._progress.noted(f"{trial} was taken over by another process")
+
+    def _leave(self, trial: Trial) -> None:
+        """Let another process have *trial*, which rests in a slot."""
+        self._engine.retire(trial, Status.PREEMPTED)
+        self._forget(trial)
+
+    def _forget(self, trial: Trial) -> None:
+        self._taken.discard(trial.trial_id)
+        self._live.pop(trial.trial_id, None)
+        self._arms.give_up(trial)
+        self._arms.shared = True
 
     def _settle(self, ended: Sequence[TrialResult]) -> None:
         """Keep what a round of epochs came to, all of it or nothing.
@@ -291,16 +398,20 @@ class _Run:
         Where trials ended, the others are saved in the same moment: what is proposed next is
         proposed again, by a run that goes on, from the same knowledge.
         """
-        live = self._engine.resting
+        live = [trial for trial in self._engine.resting if trial.trial_id not in self._taken]
         saved = [] if not ended and not any(map(self._is_due, live)) else self._saved(live)
         with self._store.at_once() if len(ended) + len(saved) > 1 else nullcontext():
             for trial, path in saved:
                 self._store.checkpoint(trial, path)
             for result in ended:
                 self._store.finish(result)
+        self._note_lost()
         self._replace(saved)
         for result in ended:
-            self._tell(result)
+            if result.trial.trial_id in self._taken:
+                self._forget(result.trial)
+            else:
+                self._tell(result)
 
     def _tell(self, result: TrialResult) -> None:
         self._arms.tell(result)
@@ -329,13 +440,14 @@ class _Run:
         """Keep what is in training so that the next run goes on from here."""
         self._progress.stopping(reason)
         self._settle(self._judged(self._engine.finish()))
-        live = self._engine.live
+        live = [trial for trial in self._engine.live if trial.trial_id not in self._taken]
         saved = self._saved(live)
         with self._store.at_once():
             for trial, path in saved:
                 self._store.checkpoint(trial, path)
             for trial in (*live, *self._engine.lost()):
-                self._store.interrupt(trial, None)
+                self._store.stop(trial, reason)
+        self._note_lost()
         self._replace(saved)
         return reason
 
@@ -352,7 +464,7 @@ class _Run:
         saved = []
         for trial in trials:
             live = self._live[trial.trial_id]
-            path = self._checkpoints.place(trial, live.epoch)
+            path = self._checkpoints.place(trial, live.attempt, live.epoch)
             if path == live.checkpoint:
                 continue
             try:
@@ -365,6 +477,8 @@ class _Run:
     def _replace(self, saved: Sequence[tuple[Trial, str]]) -> None:
         """Delete the checkpoints that those in the database have replaced."""
         for trial, path in saved:
+            if trial.trial_id in self._taken:
+                continue
             live = self._live[trial.trial_id]
             if live.checkpoint:
                 self._checkpoints.delete(live.checkpoint)
@@ -373,7 +487,9 @@ class _Run:
     def _sweep(self) -> None:
         """Delete the checkpoints that the database does not name: a kill may leave some."""
         rows = self._store.trials(self._spec.name)
-        self._checkpoints.sweep({row.checkpoint_uri for row in rows})
+        needed = {row.checkpoint_uri for row in rows}
+        held = [(row.arm, row.number) for row in rows if is_held(row)]
+        self._checkpoints.sweep(needed, held)
 
 
 def versions() -> dict[str, str]:

@@ -184,7 +184,7 @@ class PoolEngine:
 
     def retire(self, trial: Trial, status: Status | None = None) -> TrialResult:
         result = self._left.pop(trial.trial_id, None)
-        last = self._last.pop(trial.trial_id)
+        last = self._last.pop(trial.trial_id, None)
         del self._deaths[trial.trial_id]
         if status is None:
             assert result is not None, f"{trial} is in training"
@@ -198,9 +198,9 @@ class PoolEngine:
         return TrialResult(
             trial=trial,
             status=status,
-            value=None if status.is_failure else last.value,
-            epochs=last.epoch,
-            reason=last.reason,
+            value=None if status.is_failure or last is None else last.value,
+            epochs=last.epoch if last else 0,
+            reason=last.reason if last else None,
         )
 
     def close(self) -> None:

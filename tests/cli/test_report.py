@@ -82,12 +82,12 @@ def test_the_report_of_a_running_study_is_preliminary(stopped):
     assert "Preliminary: the study's budget is not spent." in done.out
 
 
-def test_the_status_of_a_stopped_study_counts_what_was_interrupted(stopped):
+def test_the_status_of_a_stopped_study_counts_what_was_stopped(stopped):
     data = json.loads(automl_opt("status", ".", "--json", folder=stopped.folder).out)
 
     assert data["finished"] is False
     assert data["running"] == []
-    assert sum(arm["states"].get("interrupted", 0) for arm in data["arms"].values()) == 1
+    assert sum(arm["states"].get("stopped", 0) for arm in data["arms"].values()) == 1
 
 
 def test_the_same_command_goes_on_with_a_stopped_study(stopped, tmp_path):

@@ -24,7 +24,8 @@ TRIAL = Trial(
     ("status", "is_final", "is_failure"),
     [
         (Status.RUNNING, False, False),
-        (Status.INTERRUPTED, False, False),
+        (Status.STOPPED, False, False),
+        (Status.PREEMPTED, False, False),
         (Status.COMPLETE, True, False),
         (Status.PRUNED, True, False),
         (Status.DIVERGED, True, True),

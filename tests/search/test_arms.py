@@ -354,14 +354,71 @@ def test_each_arm_has_a_pruner_of_its_own(open_one):
     assert first.draft._pruner is not second.draft._pruner
 
 
-def test_a_trial_of_another_process_is_an_error_that_leaves_nothing_behind(open_one, load):
-    ours, theirs = open_one(searching("random")), open_one(searching("random"))
-    theirs.ask(1)
+@for_strategies
+@for_pruners
+def test_processes_that_take_turns_ask_and_prune_as_one_would(
+    open_one, load, catalog, tmp_path, strategy, pruner
+):
+    spec = searching(strategy, pruner)
+    url = f"sqlite:///{tmp_path}/alone.db"
+    with storage_at(url) as storage:
+        spend(open_arms(spec, catalog, storage, arms_of(spec, catalog, MODEL)), 24, failing=(3, 4))
+        expected = [
+            frozen(optuna.load_study(study_name=f"digits/{arm}", storage=storage))
+            for arm in ("sgd", "adamw")
+        ]
 
-    with pytest.raises(StoreError, match="trial 0 by another process"):
-        ours.ask(1)
+    first, second = open_one(spec), open_one(spec)
+    for _ in range(6):
+        spend(first, 3, failing=(3, 4))
+        spend(second, 1, failing=(3, 4))
 
-    assert len(load("digits/sgd").trials) == 1
+    assert first.shared
+    assert second.shared
+    assert [frozen(load(f"digits/{arm}")) for arm in ("sgd", "adamw")] == expected
+
+
+def test_a_number_is_given_once_and_the_budget_is_that_of_all(open_one, load):
+    first, second = (open_one(searching("random", trials=3)) for _ in range(2))
+
+    asked = [trial for each in (first, second, first, second) for trial in each.ask(2)]
+
+    assert sorted(map(str, asked)) == sorted(
+        f"{arm} #{n}" for arm in ("sgd", "adamw") for n in range(3)
+    )
+    assert not first.has_budget()
+    assert [str(trial) for trial in first.unfinished()] == [
+        str(t) for t in asked if t in asked[2:4]
+    ]
+    assert [trial.number for trial in load("digits/sgd").trials] == [0, 1, 2]
+
+
+def test_a_trial_that_was_given_up_may_be_ended_by_others(open_one, load):
+    spec = searching("random", MEDIAN, trials=2)
+    ours = open_one(spec)
+    [trial, _] = ours.ask(2)
+    ours.should_stop(report(trial, 1, 0.5))
+    theirs = open_one(spec)
+    ours.give_up(trial)
+
+    theirs.put_back(trial)
+    theirs.tell(train(theirs, *theirs.ask(1)))
+    ours.refresh()
+
+    assert frozen(load("digits/sgd"))[0]["state"] == "COMPLETE"
+    assert str(trial) not in map(str, ours.unfinished())
+
+
+def test_two_that_tell_of_one_trial_leave_what_the_first_said(open_one, load):
+    spec = searching("random")
+    open_one(spec).ask(1)
+    first, second = open_one(spec), open_one(spec)
+    [trial] = first.unfinished()
+
+    first.tell(result(trial, Status.COMPLETE, 0.5))
+    second.tell(result(trial, Status.COMPLETE, 0.5))
+
+    assert [told["values"] for told in frozen(load("digits/sgd"))] == [[0.5]]
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "WAITING", "COMPLETE"])

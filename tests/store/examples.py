@@ -73,8 +73,13 @@ def save(store: Store, study_id: int = 1, arm: str = "sgd", **changes) -> None:
     store.save_study(study_id=study_id, arm=arm, **given)
 
 
-def start(store: Store, of: Trial, *, study_id: int = 1, lease_s: float = 60.0, **changes) -> int:
+def start(
+    store: Store, of: Trial, *, study_id: int = 1, lease_s: float = 60.0, **changes
+) -> int | None:
+    """Begin another attempt on the trial."""
+    last = store.latest([of.trial_id]).get(of.trial_id)
     given = {
+        "attempts": last.attempt if last else 0,
         "parts": PARTS,
         "environment": {"torch": "2.6"},
         "worker": "here:1",

@@ -75,18 +75,18 @@ def test_trials_that_ended_lately_stay_whole(ended):
     assert thin_epochs(ended.engine, older_than=timedelta(hours=1), keep_every=0) == Thinned()
 
 
-@pytest.mark.parametrize("interrupted", [False, True])
-def test_trials_that_run_or_may_go_on_stay_whole(store, interrupted):
+@pytest.mark.parametrize("stopped", [False, True])
+def test_trials_that_run_or_may_go_on_stay_whole(store, stopped):
     train(store, trial())
-    if interrupted:
-        store.interrupt(trial(), "nine.pt")
+    if stopped:
+        store.stop(trial(), "SIGINT")
 
     assert thin_epochs(store.engine, older_than=NOW, keep_every=0) == Thinned()
 
 
 def test_the_attempts_of_a_trial_that_runs_again_stay_whole(store, open_store):
     train(store, trial())
-    store.interrupt(trial(), "nine.pt")
+    store.stop(trial(), "SIGINT")
     later = open_store()
     start(later, trial(), from_epoch=9)
 

@@ -130,7 +130,7 @@ def test_a_newer_schema_is_refused_and_says_what_to_do(url, store):
         with pytest.raises(StoreError) as caught:
             use(url)
         assert str(caught.value) == (
-            f"database {url} has schema version 0999, which this automl-opt (knows up to 0003) "
+            f"database {url} has schema version 0999, which this automl-opt (knows up to 0004) "
             "does not know: it was written by a newer one; "
             "upgrade automl-opt or name another --storage"
         )
@@ -144,9 +144,9 @@ def test_check_and_upgrade_say_where_the_database_stands(url, tmp_path):
     (tmp_path / "study.db").touch()
     assert "no tables of automl-opt yet" in schema.check(url)
 
-    assert schema.upgrade(url).endswith("schema none -> 0003")
-    assert schema.upgrade(url).endswith("schema 0003, already up to date")
-    assert schema.check(url).endswith("schema 0003, up to date")
+    assert schema.upgrade(url).endswith("schema none -> 0004")
+    assert schema.upgrade(url).endswith("schema 0004, already up to date")
+    assert schema.check(url).endswith("schema 0004, up to date")
 
 
 @sqlite_only
@@ -197,6 +197,33 @@ def test_the_seconds_of_trials_before_0003_are_those_of_their_epochs(url):
 
     assert found == [(0, 2, 7.0), (1, 1, 0.0)]
     assert first == 3.0
+
+
+STOPPED_AND_LOST = """
+INSERT INTO hpo_study VALUES (1, 'digits', 'sgd', '{}', '[]', '0', '2026-01-01 00:00:00');
+INSERT INTO hpo_environment VALUES (1, 'e', '{}');
+INSERT INTO hpo_trial_run (run_id, study_id, trial_id, number, attempt, state, seed, recipe_json,
+    epochs, from_epoch, worker, device, started_at, ended_at, env_id)
+VALUES
+    (1, 1, 7, 0, 1, 'interrupted', '{}', '{}', 2, 0, 'a', 'cpu', '2026-01-01', '2026-01-02', 1),
+    (2, 1, 7, 0, 2, 'interrupted', '{}', '{}', 3, 2, 'b', 'cpu', '2026-01-02', '2026-01-03', 1),
+    (3, 1, 7, 0, 3, 'complete', '{}', '{}', 3, 2, 'b', 'cpu', '2026-01-04', '2026-01-05', 1),
+    (4, 1, 8, 1, 1, 'interrupted', '{}', '{}', 0, 0, 'b', 'cpu', '2026-01-05', '2026-01-06', 1)
+"""
+
+
+def test_attempts_before_0004_were_lost_where_the_next_began_as_they_ended(url):
+    engine = open_engine(url)
+    with writing(engine) as connection:
+        command.upgrade(schema.configuration(connection=connection), "0003")
+        for statement in STOPPED_AND_LOST.split(";"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+    with Store.open(url) as store, store.engine.connect() as connection:
+        states = connection.scalars(text("SELECT state FROM hpo_trial_run ORDER BY run_id")).all()
+
+    assert states == ["preempted", "stopped", "complete", "stopped"]
 
 
 def test_every_version_but_the_last_has_a_frozen_database():

@@ -40,7 +40,7 @@ ENDS = [
 
 
 DIALECTS = (sqlite.dialect(), postgresql.dialect())
-DIGEST = {"0003": "d1bf83fba199eabd0c776b084bca797e9609b9fb6683d46032aac7531906c334"}
+DIGEST = {"0004": "f5877d13691bcf790c6181872938f139cbe43162d80bd2d74cf74a7a8430056a"}
 
 
 @pytest.fixture
@@ -147,7 +147,8 @@ def test_what_was_best_after_each_trial(study, ask):
 
 
 def test_a_resumed_trial_is_one_row_with_the_seconds_of_all_its_attempts(study, ask, open_store):
-    study.interrupt(trial(5), "five.pt")
+    study.checkpoint(trial(5), "five.pt")
+    study.stop(trial(5), "SIGINT")
     start(open_store(), trial(5), from_epoch=1)
 
     [row] = ask("SELECT * FROM hpo_v_trial WHERE trial = 5")
@@ -321,4 +322,4 @@ def test_a_view_of_somebodys_own_stops_an_upgrade_where_it_must_and_nothing_is_l
         with study.engine.begin() as connection:
             assert schema.version(connection) == "0002"
             connection.execute(text("DROP VIEW mine"))
-    assert schema.upgrade(url).endswith("0002 -> 0003")
+    assert schema.upgrade(url).endswith("0002 -> 0004")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -33,28 +34,29 @@ def store(tmp_path):
 def test_what_is_not_needed_is_swept_and_nothing_else(tmp_path, store, place):
     spec = spec_of(tmp_path, place and place.format(tmp_path))
     kept = Checkpoints(spec, store)
-    needed, left, deleted = (kept.place(TRIAL, epoch) for epoch in (1, 2, 3))
+    needed, left, deleted = (kept.place(TRIAL, 1, epoch) for epoch in (1, 2, 3))
     lock = f"{needed.rpartition('/')[0]}/lock"
-    for file in (needed, left, deleted, lock):
+    held = kept.place(replace(TRIAL, number=30), 1, 2)
+    for file in (needed, left, deleted, lock, held):
         with fsspec.open(file, "wb") as opened:
             opened.write(b"state")
 
     again = Checkpoints(spec, store)
     again.delete(deleted)
     again.delete(deleted)
-    again.sweep({needed, None, "/another/place.pt"})
+    again.sweep({needed, None, "/another/place.pt"}, [(TRIAL.arm, 30)])
 
-    there = [again.exists(file) for file in (needed, left, deleted, lock)]
-    assert there == [True, False, False, True]
+    there = [again.exists(file) for file in (needed, left, deleted, lock, held)]
+    assert there == [True, False, False, True, True]
 
 
 def test_studies_of_one_name_in_two_databases_share_a_place(tmp_path, store):
     spec = spec_of(tmp_path, f"file://{tmp_path}/kept")
-    ours = Checkpoints(spec, store).place(TRIAL, 1)
+    ours = Checkpoints(spec, store).place(TRIAL, 1, 1)
     fsspec.open(ours, "wb").open().close()
 
     with Store.open(f"sqlite:///{tmp_path}/other.db") as other:
-        Checkpoints(spec, other).sweep(set())
+        Checkpoints(spec, other).sweep(set(), [])
 
     assert Path(ours.removeprefix("file://")).is_file()
 

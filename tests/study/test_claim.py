@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from automl_opt.core.errors import StoreError
 from automl_opt.core.result import Status
 from automl_opt.store import Store
 from automl_opt.store.models import trial_run
 from automl_opt.study.claim import claimed, folder_of
+from automl_opt.study.progress import Progress
 
 from .examples import NAME, rows_of, run, write_study
 
@@ -31,14 +34,20 @@ def left(tmp_path, url, host):
     run(study, url, FEW, host=host)
 
     def leave(worker, lease):
+        last = rows_of(url)[-1]
         with Store.open(url) as store, store.engine.begin() as connection:
             changes = {
                 "state": Status.RUNNING.value,
                 "worker": worker,
                 "lease_until": datetime.now(UTC) + lease,
             }
-            last = trial_run.c.run_id == rows_of(url)[-1].run_id
-            connection.execute(update(trial_run).where(last).values(changes))
+            connection.execute(
+                update(trial_run).where(trial_run.c.run_id == last.run_id).values(changes)
+            )
+            mine = {"id": last.trial_id}
+            untold = "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL"
+            connection.execute(text(f"{untold} WHERE trial_id = :id"), mine)
+            connection.execute(text("DELETE FROM trial_values WHERE trial_id = :id"), mine)
         return study
 
     return leave
@@ -74,18 +83,34 @@ def test_a_claim_leaves_nothing_behind_but_checkpoints(url):
 
 
 def test_a_process_that_was_given_the_number_of_a_killed_run_is_in_nobodys_way(left, url, host):
-    study = left(ALIVE, timedelta(minutes=9))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as later:
+        study = left(f"{socket.gethostname()}:{later.pid}", timedelta(minutes=9))
+        with Store.open(url) as store, store.engine.begin() as connection:
+            before = datetime.now(UTC) - timedelta(minutes=1)
+            connection.execute(update(trial_run).values(started_at=before))
 
-    assert run(study, url, FEW, host=host).stopped is None
+        assert run(study, url, FEW, host=host).stopped is None
+        later.communicate(b"\n")
 
 
-def test_a_run_on_another_machine_is_waited_for_until_its_lease_ends(left, url, host):
-    study = left("elsewhere:7", timedelta(minutes=9))
-    with pytest.raises(StoreError, match=r"run by process 7 on elsewhere.*its claim ends"):
-        run(study, url, FEW, host=host)
+@pytest.mark.parametrize("worker", ["elsewhere:7", ALIVE])
+def test_a_trial_of_a_process_that_may_be_at_work_is_waited_for(left, url, host, worker):
+    study = left(worker, timedelta(seconds=2))
+    watcher = Watcher()
 
-    left("elsewhere:7", timedelta(minutes=-1))
-    assert run(study, url, FEW, host=host).stopped is None
+    assert run(study, url, FEW, host=host, progress=watcher).stopped is None
+
+    [last] = [row for row in rows_of(url) if row.attempt == 2]
+    assert set(watcher.waited) == {f"{last.arm} #{last.number}"}
+    assert [row.status.is_final for row in rows_of(url)] == [True, True]
+
+
+class Watcher(Progress):
+    def __init__(self):
+        self.waited = []
+
+    def waiting(self, trials):
+        self.waited += map(str, trials)
 
 
 def test_databases_in_memory_share_no_folder_with_databases_in_files(url):

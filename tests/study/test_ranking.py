@@ -129,7 +129,10 @@ def test_a_budget_is_spent_arm_by_arm_or_in_all(allocation, ended, spent):
 
 
 def test_a_running_or_interrupted_trial_is_not_an_end():
-    trials = [row("a", n, status) for n, status in enumerate((Status.RUNNING, Status.INTERRUPTED))]
+    trials = [
+        row("a", n, status)
+        for n, status in enumerate((Status.RUNNING, Status.STOPPED, Status.PREEMPTED))
+    ]
 
     assert not ranked(trials, arms=("a",), budget={"a": 1}).finished
 

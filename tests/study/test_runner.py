@@ -137,7 +137,7 @@ class TestGoingOn:
         assert outcome.stopped == "SIGINT"
         assert not outcome.ranking.finished
         [interrupted] = [row for row in rows_of(url) if not row.status.is_final]
-        assert interrupted.status is Status.INTERRUPTED
+        assert (interrupted.status, interrupted.reason) == (Status.STOPPED, "SIGINT")
         assert Path(interrupted.checkpoint_uri).is_file()
         assert interrupted.epochs > 0
         run(study, url, host=host)
@@ -206,7 +206,7 @@ class TestGoingOn:
 
         assert first.stopped == second.stopped == "time limit"
         [row] = rows_of(url)
-        assert (row.status, row.epochs, row.attempt) == (Status.INTERRUPTED, 1, 1)
+        assert (row.status, row.epochs, row.attempt) == (Status.STOPPED, 1, 1)
         assert run(study, url, FEW, host=host).stopped is None
 
 
@@ -437,7 +437,7 @@ class TestProcesses:
         assert process.returncode == code
         assert f"Stopped by {number.name}. Nothing is lost; go on with: automl-opt run" in said
         rows = rows_of(url)
-        [interrupted] = [row for row in rows if row.status is Status.INTERRUPTED]
+        [interrupted] = [row for row in rows if row.status is Status.STOPPED]
         assert Path(interrupted.checkpoint_uri).is_file()
         assert all(row.status.is_final for row in rows if row is not interrupted)
 
