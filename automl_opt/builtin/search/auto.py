@@ -4,8 +4,7 @@ The pieces are known: expected improvement (Jones et al. 1998), log-EI (Ament et
 by current-to-pbest differential evolution (Zhang & Sanderson 2009) as candidates. What differs from
 a textbook Bayesian optimisation was measured (benchmarks/search): three trials of start, three
 views of the losses in turn (:mod:`surrogate`), branches that are served (:mod:`branches`), and
-trials away from the incumbent once it was hardly bettered for 8 trials: every second one then, and
-after 16 and 24 also in a third and a fourth basin, away from the best of the others too.
+trials away from an incumbent that has grown old (:mod:`basins`).
 """
 
 from __future__ import annotations
@@ -13,27 +12,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from automl_opt.api import SearchSpace
+from automl_opt.builtin.search.ascent import ascend
+from automl_opt.builtin.search.basins import left_alone
 from automl_opt.builtin.search.branches import Branch, short_branch
 from automl_opt.builtin.search.encoding import Array, Mask, Space, mirror
 from automl_opt.builtin.search.history import History
 from automl_opt.builtin.search.sampler import Drafts, HistorySampler
 from automl_opt.builtin.search.surrogate import Surrogate, model, view_of
 
-STALE = 8
-"""Trials after which an incumbent shares the search with one basin more."""
-BASINS = 4
-"""The incumbent's among them."""
-HARDLY = 0.05
-"""Share of the way from the best to the median trial that is no improvement worth the name."""
-
 
 class AutoSampler(HistorySampler):
     """See the module; *polished* is the number of candidates that follow the gradient of log-EI."""
 
-    polished = 4
+    polished = 8
 
     def __init__(self, *, space: SearchSpace | None, seed: int | None, start: int = 3) -> None:
         super().__init__(space=space, seed=seed, start=start)
@@ -47,10 +40,9 @@ class AutoSampler(HistorySampler):
         banned = history.cube[:0]
         if branch is not None:
             allowed, why = branch.rows(history.genes), f"branch floor, {why}"
-        elif basin := _basin_of(history):
-            banned = _best_apart(history, surrogate, basin)
+        elif len(banned := left_alone(history, surrogate)):
             allowed = ~surrogate.near(history.cube, banned)
-            why = f"basin {basin + 1}, {why}"
+            why = f"basin {len(banned) + 1}, {why}"
         ranked = history.order[: history.good]
         parents = ranked[allowed[ranked]]
         if branch is None and not len(parents):
@@ -89,28 +81,6 @@ class AutoSampler(HistorySampler):
         gains = np.concatenate([gain(polished), gains[rest]])
         result: Array = genes[np.argsort(-gains, kind="stable")]
         return result
-
-
-def _basin_of(history: History) -> int:
-    """Which basin's turn it is: 0 is the incumbent's, and the only one while it is young.
-
-    An incumbent that is hardly better than another is as old as that one: crumbs do not make it
-    new.
-    """
-    least, median = history.loss.min(), np.median(history.loss[~history.bad])
-    as_good = history.loss <= least + HARDLY * (median - least)
-    age = len(history) - int(np.argmax(as_good))
-    return history.index % min(BASINS, 1 + (age - 1) // STALE)
-
-
-def _best_apart(history: History, surrogate: Surrogate, count: int) -> Array:
-    """The best trial, the best that is not near it, and so on: up to *count* rows of the cube."""
-    ranked = history.cube[history.order[: history.good]]
-    apart = ranked[:0]
-    while len(apart) < count and len(ranked):
-        apart = np.concatenate([apart, ranked[:1]])
-        ranked = ranked[~surrogate.near(ranked, ranked[:1])]
-    return apart
 
 
 def _pool(history: History, rng: np.random.Generator, parents: Any, branch: Branch | None) -> Array:
@@ -181,21 +151,8 @@ def polish(space: Space, surrogate: Surrogate, genes: Array, target: float) -> A
     if not free.any():
         return genes
 
-    def loss(flat: Array) -> tuple[float, Array]:
-        points[free] = flat
-        gains, gradient = surrogate.posterior.log_ei_gradient(points, target)
-        return -float(gains.sum()), -gradient[free]
-
-    start = points[free]
-    found = minimize(
-        loss,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0.0, 1.0)] * len(start),
-        options={"maxiter": 20, "ftol": 1e-5},
-    )
-    points[free] = found.x
+    posterior = surrogate.posterior
+    points = ascend(lambda at: posterior.log_ei_gradient(at, target), points, free, 20)
     moved = genes.copy()
     for column in np.flatnonzero(space.numeric & ~space.single):
         active = ~np.isnan(genes[:, column])

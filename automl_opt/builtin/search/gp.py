@@ -243,21 +243,17 @@ class Posterior:
         means, deviations, solved = self._moments(scaled, covariance)
         z = (target - means) / deviations
         log_h, ratio = log_improvement(z)
-
-        def along(weights: Array) -> Array:
-            """``Σ_j weights_ij ∂k(x_i, x_j)/∂x_i``."""
-            w = weights * slope
-            towards = w.sum(axis=1)[:, None] * scaled - w @ self._scaled
-            rise = (weights * product) @ self._scaled
-            result: Array = 2.0 * self.roots * (self.signal * towards + self.trend * rise)
-            return result
-
-        d_mean = along(self.alpha)
-        own = 1.0 + np.einsum("ij,ij->i", scaled, scaled)
-        d_prior = 2.0 * self.trend * own[:, None] * self.roots * scaled
-        d_deviation = (d_prior - along(solved)) / deviations[:, None]
-        d_z = -(d_mean + z[:, None] * d_deviation) / deviations[:, None]
-        gradient = d_deviation / deviations[:, None] + ratio[:, None] * d_z
+        rise = -ratio / deviations  # of the gain, by the mean and by half the variance
+        spread = (1.0 - ratio * z) / deviations**2
+        weights = rise[:, None] * self.alpha - spread[:, None] * solved
+        w = (self.signal * weights) * slope
+        towards = w.sum(axis=1)[:, None] * scaled - w @ self._scaled
+        weights *= product
+        across = self.trend * (weights @ self._scaled)
+        own = (self.trend * spread * (1.0 + np.einsum("ij,ij->i", scaled, scaled)))[
+            :, None
+        ] * scaled
+        gradient: Array = 2.0 * self.roots * (towards + across + own)
         return np.log(deviations) + log_h, gradient
 
 

@@ -2,7 +2,8 @@
 
 Surrogate-assisted evolution (Jin 2011, Swarm and Evolutionary Computation 1:61). Unlike there every
 draft is judged by log expected improvement, to which the declared priors add, and only one is
-evaluated.
+evaluated. Now and then an old incumbent's neighbourhood is left alone
+(:mod:`automl_opt.builtin.search.basins`), unless all drafts lie there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_opt.builtin.search.basins import left_alone
 from automl_opt.builtin.search.encoding import Array
 from automl_opt.builtin.search.history import History
 from automl_opt.builtin.search.surrogate import model, view_of
@@ -25,7 +27,13 @@ def screened(history: History, genes: Array) -> tuple[Sequence[int], Mapping[str
     if history.good < 3:
         return range(len(genes)), {}
     surrogate = model(history, view_of(history))
-    target = surrogate.target(history.best(5))
-    gain = surrogate.posterior.log_ei(history.space.cube(genes), target)
+    points, ranked = history.space.cube(genes), history.order[: history.good]
+    banned = left_alone(history, surrogate)
+    outside = ~surrogate.near(points, banned)
+    if not outside.any():
+        outside[:], banned = True, banned[:0]
+    ranked = ranked[~surrogate.near(history.cube[ranked], banned)]
+    gain = surrogate.posterior.log_ei(points, surrogate.target(ranked))
+    gain[~outside] = -np.inf
     order = np.argsort(-(gain + history.pull(genes)), kind="stable")
     return order.tolist(), {**surrogate.note, "screened": surrogate.view}

@@ -10,7 +10,7 @@ from optuna.trial import create_trial
 
 from automl_opt.builtin.search.history import NOTE, read
 from automl_opt.builtin.search.screening import screened
-from automl_opt.builtin.search.surrogate import ROWS, VIEWS, model
+from automl_opt.builtin.search.surrogate import ROWS, VIEWS, model, view_of
 
 XY = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 
@@ -96,3 +96,18 @@ def test_screening_leaves_the_order_alone_while_there_is_nothing_to_learn_from()
 
     assert list(order) == [0, 1, 2, 3, 4]
     assert not note
+
+
+@pytest.mark.parametrize(("n", "elsewhere"), [(40, False), (41, True)])
+def test_screening_looks_elsewhere_in_every_second_trial_once_the_incumbent_is_old(n, elsewhere):
+    """Of the 40 and 41 random trials the 33rd is the best: 8 trials old, and 9."""
+    history = history_of(n)
+    best = history.genes[history.order[0]]
+    drafts = np.concatenate([best + 0.01 * np.eye(2), np.random.default_rng(1).random((10, 2))])
+
+    order, _ = screened(history, drafts)
+
+    surrogate = model(history, view_of(history))
+    near = surrogate.near(history.space.cube(drafts), best[None])
+    assert near[:2].all()
+    assert near[order[0]] != elsewhere
