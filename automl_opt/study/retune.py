@@ -17,7 +17,7 @@ from automl_opt.search.space import arms_of
 from automl_opt.store import Store, VerdictRow
 from automl_opt.study import runner
 from automl_opt.study.changes import refuse_changes
-from automl_opt.study.claim import MEMORY, claimed, folder_of, forget_measurements
+from automl_opt.study.claim import claimed, forget_measurements, memory_of
 from automl_opt.study.judge import NEEDED_WINS, QUICK_WINS, arm_looks, judge_arms
 from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import Ranking, ranking_of
@@ -181,7 +181,7 @@ def _tune(
         time_limit_s=None,
         allocation="equal",
     )
-    memory = folder_of(_whole(spec, row), store) / MEMORY
+    memory = memory_of(_whole(spec, row), store)
     outcome = runner.run(again, host=host, store=store, task=task, progress=progress, memory=memory)
     return outcome.stopped
 

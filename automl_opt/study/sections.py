@@ -314,7 +314,8 @@ def _costs(report: Report) -> list[Block]:
     blocks: list[Block] = [
         Text(
             f"Training took {spent['search']:.1f} s for the search, {spent['screen']:.1f} s for "
-            f"screening and {spent['confirm']:.1f} s for the verdict."
+            f"screening, {spent['confirm']:.1f} s for the verdict and {spent['retune']:.1f} s for "
+            "re-tuning."
         )
     ]
     if costs.target is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ class Selection:
         verdict: ``None`` where no finalist was trained yet.
         arm_verdict: the last one on arms, as plain data; ``None`` without re-tuning.
         runs: what the recipe verdict stands on.
-        seconds: of training, by stage: the search, screening, the verdict.
+        seconds: of training, by stage: the search, screening, the verdict, re-tuning.
     """
 
     study: str
@@ -100,8 +100,17 @@ def selection_of(spec: StudySpec, store: Store, catalog: Catalog) -> Selection:
                 stage: math.fsum(run.seconds for run in runs if run.stage == stage)
                 for stage in ("screen", "confirm")
             },
+            "retune": math.fsum(trial.seconds for trial in _retuned(store, spec.name)),
         },
     )
+
+
+def _retuned(store: Store, name: str) -> Iterator[TrialRow]:
+    """The trials of all re-tunings of the study *name*: each pair is a study of its own."""
+    for row in store.verdicts(name, "arm"):
+        for pair in {each.name for each in store.studies()}:
+            if pair.startswith(f"{name}.retune{row.number}."):
+                yield from store.trials(pair)
 
 
 def standing(store: Store, name: str) -> tuple[VerdictRow, Plan] | None:

@@ -93,6 +93,7 @@ def test_verdict_and_looks_are_rows_and_the_selection_says_them(retuned, host):
         found = selection_of(load_study(folder / "study"), store, host.catalog)
         with store.engine.connect() as connection:
             looks = connection.exec_driver_sql("SELECT seeds, wins, losses FROM hpo_look").all()
+        pairs = [t for i in range(6) for t in store.trials(f"{NAME}.retune0.{i}")]
 
     assert json.loads(row.plan_json) == {
         "arms": list(done.pairs[0].arms),
@@ -100,6 +101,7 @@ def test_verdict_and_looks_are_rows_and_the_selection_says_them(retuned, host):
         "trials": 2,
     }
     assert found.said[-1] == done.said[0]
+    assert found.seconds["retune"] == pytest.approx(sum(trial.seconds for trial in pairs))
     assert found.arm_verdict["wins"] == done.verdict.wins
     assert [tuple(look) for look in looks] == [(6, done.verdict.wins, done.verdict.losses)]
 
