@@ -112,8 +112,10 @@ class Killing(runner.Progress):
         self.said.append(text)
 
 
-@pytest.mark.parametrize(("at", "victims"), [((7,), 2), ((3, 4, 20, 31, 50), 1)])
-@pytest.mark.parametrize(("every", "place"), [(0, "file://{}/kept"), (30, "{}/kept")])
+@pytest.mark.parametrize(
+    ("every", "place", "at", "victims"),
+    [(0, "file://{}/kept", (7,), 2), (30, "{}/kept", (3, 4, 20, 31, 50), 1)],
+)
 def test_a_killed_worker_costs_its_trial_an_attempt_and_no_more(
     alone, host, tmp_path, every, place, at, victims
 ):
