@@ -1,9 +1,9 @@
 """Whether exported scripts end where they say, for every built-in optimizer.
 
-``python benchmarks/verdict/export.py PYTHON``: *PYTHON* has torch and scikit-learn, and nothing of
-ours. Each optimizer trains the study in ``studies/digits`` at its defaults with ten seeds, as many
-as a verdict has at least. Its script then trains with another, and has to end inside the interval
-that those ten give.
+``python benchmarks/verdict/export.py PYTHON [NAME …]``: *PYTHON* has torch and scikit-learn, and
+nothing of ours; the names are those of optimizers, by default all. Each trains the study in
+``studies/digits`` at its defaults with ten seeds, as many as a verdict has at least. Its script
+then trains with another, and has to end inside the interval that those ten give.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ SCORE = Score(metric="loss", maximize=False, scale="log", margin=0.01)
 
 
 def main() -> None:
-    python = sys.argv[1]
+    python, *names = sys.argv[1:]
     catalog = load_host(allow=()).catalog
     spec = replace(load_study(STUDY, ["training.epochs=5"]), direction="maximize")
     task = load_task(spec)
     inside = []
     for component in catalog.components("optimizer"):
         name = f"{component.spec.name}(sgd)" if component.wraps else component.spec.name
+        if names and name not in names:
+            continue
         recipe = Recipe(
             optimizer=catalog.whole("optimizer", name).part(),
             scheduler=catalog.whole("scheduler", "cosine").part(),
             initializer=catalog.whole("initializer", "default").part(),
             batch_size=32,
-            model={"width": 32},
         )
         engine = open_engine(task, spec, TorchBuilder(catalog), recipe)
         values = []
