@@ -152,11 +152,11 @@ def loss_of(values):
     )
 
 
-def run(strategy, trials, *, study=None, first=0, sign=1, weather=False, **params):
+def run(strategy, trials, *, study=None, first=0, sign=1, weather=False, seed=1000, **params):
     """As a study does it: a fresh sampler for every trial. The values proposed."""
     study = study or optuna.create_study(direction="minimize" if sign == 1 else "maximize")
     for number in range(first, trials):
-        study.sampler = make(strategy, space=SPACE, seed=1000 + number, **params)
+        study.sampler = make(strategy, space=SPACE, seed=seed + number, **params)
         trial = study.ask()
         value = sign * loss_of(SPACE.suggest_values(trial))
         if weather and number == 0:
@@ -225,7 +225,9 @@ def test_failed_and_pruned_trials_leave_a_strategy_better_than_random(
     strategy, screen, random_level
 ):
     """The first trial fails and every third is pruned, and only the rest counts for it."""
-    assert lowest(run(strategy, 60, weather=True, screen=screen)) < random_level
+    seeds = (1000,) if screen else (1000, 2000, 3000)  # a plain search of 60 trials varies much
+    found = [lowest(run(strategy, 60, weather=True, screen=screen, seed=s)) for s in seeds]
+    assert np.median(found) < random_level
 
 
 @of_ours

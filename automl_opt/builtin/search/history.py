@@ -57,9 +57,9 @@ class History:
         values: ``[n, objectives]``, all to be minimised; NaN where there is none.
         loss: ``[n]``, finite, lower is better. A complete trial has its value; several objectives
             have the rank of the front, within it the crowded ones later. A pruned trial has its
-            last report, and at best the median of the complete ones: a pruner found it among the
-            worse. Violated constraints, failures, NaN, ±inf and no report at all come after
-            everything, in this order.
+            last report, and at best the best value of a complete one (of several objectives, where
+            a report says nothing, their median). Violated constraints, failures, NaN, ±inf and no
+            report at all come after everything, in this order.
         bad: mask ``[n]`` of those last.
         complete: mask ``[n]``: finished, and not bad.
         notes: what each row's sampler noted (:meth:`newest` finds a key).
@@ -415,7 +415,8 @@ def losses(values: Array, violation: Array, state: Any) -> tuple[Array, Mask]:
     elif complete.any():
         loss[complete] = _front_order(values[complete])
     if complete.any():
-        loss[pruned] = np.maximum(loss[pruned], np.median(loss[complete]))
+        limit = loss[complete].min() if values.shape[1] == 1 else np.median(loss[complete])
+        loss[pruned] = np.maximum(loss[pruned], limit)
     good = loss[complete | pruned]
     worst = good.max() if len(good) else 0.0
     best = good.min() if len(good) else 0.0
