@@ -17,13 +17,38 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
-from optuna.storages._rdb.storage import _create_scoped_session, sqlalchemy_exc
+from optuna.storages._rdb.storage import _create_scoped_session, sqlalchemy, sqlalchemy_exc
 from optuna.trial import FrozenTrial, TrialState
 
 SQLError: type[Exception] = sqlalchemy_exc.SQLAlchemyError
 """What Optuna lets through where it makes its tables; elsewhere it wraps it."""
 
+bindparam, select = sqlalchemy.bindparam, sqlalchemy.select
+_STUDIES = models.StudyModel.__table__
 _TRIALS = models.TrialModel.__table__
+_REPORTS = models.TrialIntermediateValueModel.__table__
+
+# made once: to make a statement takes SQLAlchemy longer than SQLite to run it
+_LOCK_STUDY = (
+    select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == bindparam("id")).with_for_update()
+)
+_LOCK_TRIAL = select(_TRIALS.c.state).where(_TRIALS.c.trial_id == bindparam("id")).with_for_update()
+_NEWEST_BEFORE = (
+    select(_TRIALS.c.number)
+    .where(_TRIALS.c.study_id == bindparam("study"), _TRIALS.c.trial_id < bindparam("trial"))
+    .order_by(_TRIALS.c.trial_id.desc())
+    .limit(1)
+)
+_INSERT_TRIAL = _TRIALS.insert()
+_INSERT_PARAM = models.TrialParamModel.__table__.insert()
+_INSERT_VALUE = models.TrialValueModel.__table__.insert()
+_DELETE_REPORTS = _REPORTS.delete().where(_REPORTS.c.trial_id == bindparam("id"))
+_INSERT_REPORT = _REPORTS.insert()
+_END_TRIAL = (
+    _TRIALS.update()
+    .where(_TRIALS.c.trial_id == bindparam("id"))
+    .values(state=bindparam("ended"), datetime_complete=bindparam("completed"))
+)
 
 
 class Storage(RDBStorage):
@@ -44,7 +69,8 @@ class Storage(RDBStorage):
             ``None`` where the number is not the study's next; nothing is written then.
         """
         with _create_scoped_session(self.scoped_session) as session:
-            _lock(session, models.StudyModel.study_id, study_id)
+            connection = session.connection()
+            _locked(connection, _LOCK_STUDY, study_id)
             row = {
                 "study_id": study_id,
                 "number": trial.number,
@@ -52,8 +78,9 @@ class Storage(RDBStorage):
                 "datetime_start": _utc(trial.datetime_start),
             }
             # SQLite locks here, so what is read below stays true
-            trial_id = int(session.execute(_TRIALS.insert(), row).inserted_primary_key[0])
-            if _last_number_before(session, study_id, trial_id) != trial.number - 1:
+            trial_id = int(connection.execute(_INSERT_TRIAL, row).inserted_primary_key[0])
+            newest = connection.scalar(_NEWEST_BEFORE, {"study": study_id, "trial": trial_id})
+            if newest != (trial.number - 1 if trial.number else None):
                 session.rollback()
                 return None
             rows = [
@@ -66,8 +93,8 @@ class Storage(RDBStorage):
                 for name, value in trial.params.items()
             ]
             if rows:
-                session.execute(models.TrialParamModel.__table__.insert(), rows)
-            _write_attrs(session, models.TrialSystemAttributeModel, trial_id, trial.system_attrs)
+                connection.execute(_INSERT_PARAM, rows)
+            _SYSTEM_ATTRS.insert(connection, trial_id, trial.system_attrs)
             return trial_id
 
     def end_trial(
@@ -78,15 +105,17 @@ class Storage(RDBStorage):
         Nothing is written where it has ended: another process knew, and was quicker.
         """
         with _create_scoped_session(self.scoped_session) as session:
-            [state] = _lock(session, models.TrialModel.trial_id, trial_id, models.TrialModel.state)
-            if state.is_finished():
+            connection = session.connection()
+            if _locked(connection, _LOCK_TRIAL, trial_id).is_finished():
                 return
-            _write_reports(session, trial_id, trial.intermediate_values)
-            _write_attrs(session, models.TrialSystemAttributeModel, trial_id, trial.system_attrs)
-            _write_attrs(session, models.TrialUserAttributeModel, trial_id, user_attrs or {})
-            _write_values(session, trial_id, trial.values or ())
-            end = {"state": trial.state, "datetime_complete": _utc(trial.datetime_complete)}
-            session.execute(_TRIALS.update().where(_TRIALS.c.trial_id == trial_id), end)
+            _write_reports(connection, trial_id, trial.intermediate_values)
+            _SYSTEM_ATTRS.write(connection, trial_id, trial.system_attrs)
+            _USER_ATTRS.write(connection, trial_id, user_attrs or {})
+            _write_values(connection, trial_id, trial.values or ())
+            completed = _utc(trial.datetime_complete)
+            connection.execute(
+                _END_TRIAL, {"id": trial_id, "ended": trial.state, "completed": completed}
+            )
 
     def changed(
         self, known: Mapping[int, int], running: Collection[int]
@@ -225,26 +254,56 @@ class _History:
         return rows if order is None else rows.order_by(order)
 
 
-def _lock(session: Any, key: Any, value: int, *columns: Any) -> Any:
-    """The *columns* of a row that is ours alone, where the database can, until we commit.
+class _Attrs:
+    """What is written to one of the tables of attributes."""
+
+    def __init__(self, table: Any) -> None:
+        self._insert = table.insert()
+        mine = table.c.trial_id == bindparam("id")
+        self._delete = table.delete().where(
+            mine, table.c.key.in_(bindparam("keys", expanding=True))
+        )
+
+    def insert(self, connection: Any, trial_id: int, attrs: Mapping[str, Any]) -> None:
+        if not attrs:
+            return
+        rows = [
+            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+            for key, value in attrs.items()
+        ]
+        connection.execute(self._insert, rows)
+
+    def write(self, connection: Any, trial_id: int, attrs: Mapping[str, Any]) -> None:
+        """Insert *attrs* in the place of those of the same keys; others' stay."""
+        if attrs:
+            connection.execute(self._delete, {"id": trial_id, "keys": list(attrs)})
+            self.insert(connection, trial_id, attrs)
+
+
+_SYSTEM_ATTRS = _Attrs(models.TrialSystemAttributeModel.__table__)
+_USER_ATTRS = _Attrs(models.TrialUserAttributeModel.__table__)
+
+
+def _locked(connection: Any, query: Any, key: int) -> Any:
+    """What *query* says of a row that is ours alone, where the database can, until we commit.
 
     Raises:
         KeyError: there is no such row.
     """
-    row = session.query(*(columns or (key,))).filter(key == value).with_for_update().first()
-    if row is None:
-        raise KeyError(f"Optuna's tables have no {key.key} {value}")
-    return row
+    found = connection.scalar(query, {"id": key})
+    if found is None:
+        raise KeyError(f"Optuna's tables have no such row as {key}")
+    return found
 
 
-def _write_reports(session: Any, trial_id: int, reports: Mapping[int, float]) -> None:
+def _write_reports(connection: Any, trial_id: int, reports: Mapping[int, float]) -> None:
     """What was reported, in the place of what an earlier version of ours may have half told."""
     if not reports:
         return
-    model = models.TrialIntermediateValueModel
+    stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
     rows = []
     for step, reported in reports.items():
-        value, kind = model.intermediate_value_to_stored_repr(reported)
+        value, kind = stored(reported)
         rows.append(
             {
                 "trial_id": trial_id,
@@ -253,47 +312,19 @@ def _write_reports(session: Any, trial_id: int, reports: Mapping[int, float]) ->
                 "intermediate_value_type": kind,
             }
         )
-    table = model.__table__
-    session.execute(table.delete().where(table.c.trial_id == trial_id))
-    session.execute(table.insert(), rows)
+    connection.execute(_DELETE_REPORTS, {"id": trial_id})
+    connection.execute(_INSERT_REPORT, rows)
 
 
-def _write_values(session: Any, trial_id: int, values: Sequence[float]) -> None:
-    model = models.TrialValueModel
+def _write_values(connection: Any, trial_id: int, values: Sequence[float]) -> None:
     rows = []
     for objective, number in enumerate(values):
-        value, kind = model.value_to_stored_repr(number)
+        value, kind = models.TrialValueModel.value_to_stored_repr(number)
         rows.append(
             {"trial_id": trial_id, "objective": objective, "value": value, "value_type": kind}
         )
     if rows:
-        session.execute(model.__table__.insert(), rows)
-
-
-def _last_number_before(session: Any, study_id: int, trial_id: int) -> int:
-    """The number of the study's newest other trial, -1 where there is none."""
-    trial = models.TrialModel
-    found = (
-        session.query(trial.number)
-        .filter(trial.study_id == study_id, trial.trial_id < trial_id)
-        .order_by(trial.trial_id.desc())
-        .first()
-    )
-    return -1 if found is None else int(found[0])
-
-
-def _write_attrs(session: Any, model: Any, trial_id: int, attrs: Mapping[str, Any]) -> None:
-    """Insert *attrs* in the place of those of the same keys; others' stay."""
-    if not attrs:
-        return
-    table = model.__table__
-    mine = (table.c.trial_id == trial_id) & table.c.key.in_(list(attrs))
-    session.execute(table.delete().where(mine))
-    rows = [
-        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-        for key, value in attrs.items()
-    ]
-    session.execute(table.insert(), rows)
+        connection.execute(_INSERT_VALUE, rows)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

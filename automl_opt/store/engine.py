@@ -87,8 +87,10 @@ def writing(engine: Engine) -> Iterator[Connection]:
     Raises:
         StoreError: the database said no; the message says why, nothing was written.
     """
-    with explained(engine.url), engine.execution_options(**{_WRITES: True}).begin() as connection:
-        yield connection
+    with explained(engine.url), engine.connect() as connection:
+        connection.execution_options(**{_WRITES: True})
+        with connection.begin():
+            yield connection
 
 
 @contextmanager

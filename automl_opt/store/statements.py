@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
     Table,
+    Update,
     bindparam,
     delete,
     func,
@@ -29,7 +31,21 @@ from automl_opt.store import models
 from automl_opt.store.models import epoch_metric, trial_run
 
 TEST_SPLIT = "test"
-_INSERT_POINTS = insert(epoch_metric)
+
+# made once: to make a statement takes SQLAlchemy longer than SQLite to run it
+_insert_into = cache(insert)
+_ATTEMPTS = (
+    select(trial_run.c.run_id, trial_run.c.checkpoint_uri)
+    .where(trial_run.c.trial_id == bindparam("trial"))
+    .order_by(trial_run.c.attempt)
+    .with_for_update()
+)
+_STATES = (
+    select(trial_run.c.run_id, trial_run.c.state)
+    .where(trial_run.c.run_id.in_(bindparam("runs", expanding=True)))
+    .order_by(trial_run.c.run_id)
+    .with_for_update()
+)
 
 
 class Point(NamedTuple):
@@ -99,12 +115,7 @@ def take_over(
     Raises:
         TakenOver: there are more attempts.
     """
-    earlier = connection.execute(
-        select(trial_run.c.run_id, trial_run.c.checkpoint_uri)
-        .where(trial_run.c.trial_id == trial_id)
-        .order_by(trial_run.c.attempt)
-        .with_for_update()
-    ).all()
+    earlier = connection.execute(_ATTEMPTS, {"trial": trial_id}).all()
     if len(earlier) != attempts:
         raise TakenOver
     if not earlier:
@@ -143,12 +154,7 @@ def insert_attempt(connection: Connection, values: Mapping[str, Any]) -> int:
 
 def states(connection: Connection, run_ids: Iterable[int]) -> dict[int, str]:
     """The state of each run, locked until the transaction ends."""
-    rows = connection.execute(
-        select(trial_run.c.run_id, trial_run.c.state)
-        .where(trial_run.c.run_id.in_(list(run_ids)))
-        .order_by(trial_run.c.run_id)
-        .with_for_update()
-    )
+    rows = connection.execute(_STATES, {"runs": list(run_ids)})
     return {row.run_id: row.state for row in rows}
 
 
@@ -163,23 +169,20 @@ def seconds_up_to(connection: Connection, run_ids: Sequence[int], epoch: int) ->
     return connection.scalar(select(func.sum(epochs.c.seconds))) or 0.0
 
 
-def renew_leases(connection: Connection, runs: Sequence[Run], now: datetime) -> None:
-    """Written with the epochs: who finds an epoch finds its seconds counted."""
-    if not runs:
-        return
-    connection.execute(
-        update(trial_run)
-        .where(trial_run.c.run_id == bindparam("held"))
-        .values(lease_until=bindparam("until"), seconds=bindparam("spent")),
-        [
-            {
-                "held": run.run_id,
-                "until": now + timedelta(seconds=run.lease_s),
-                "spent": run.seconds,
-            }
-            for run in runs
-        ],
-    )
+def update_runs(connection: Connection, news: Mapping[int, Mapping[str, Any]]) -> None:
+    """Set columns of runs, by run id; those of which the same is known in one go."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for run_id, values in news.items():
+        row = {"held": run_id, **{f"new_{name}": value for name, value in values.items()}}
+        alike.setdefault(tuple(values), []).append(row)
+    for names, rows in alike.items():
+        connection.execute(_update_of(names), rows)
+
+
+@cache
+def _update_of(names: tuple[str, ...]) -> Update:
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+    return update(trial_run).where(trial_run.c.run_id == bindparam("held")).values(values)
 
 
 def save_points(connection: Connection, points: Sequence[Point], ids: Ids) -> None:
@@ -196,7 +199,9 @@ def save_points(connection: Connection, points: Sequence[Point], ids: Ids) -> No
         _copy(connection, epoch_metric, rows)
     else:
         names = epoch_metric.c.keys()
-        connection.execute(_INSERT_POINTS, [dict(zip(names, row, strict=True)) for row in rows])
+        connection.execute(
+            _insert_into(epoch_metric), [dict(zip(names, row, strict=True)) for row in rows]
+        )
 
 
 def _copy(connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -241,7 +246,7 @@ def save_parts(
             }
         )
     if rows:
-        connection.execute(insert(models.run_plugin), rows)
+        connection.execute(_insert_into(models.run_plugin), rows)
 
 
 def environment_id(
@@ -272,7 +277,7 @@ def _id_of(
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> int:
     """The id that the new row was given."""
-    key = connection.execute(insert(table).values(dict(values))).inserted_primary_key
+    key = connection.execute(_insert_into(table), dict(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
 

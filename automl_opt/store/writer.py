@@ -20,7 +20,6 @@ from automl_opt.plugin.catalog import Component
 from automl_opt.store import models, statements
 from automl_opt.store.engine import shown, writing
 from automl_opt.store.heartbeat import beating
-from automl_opt.store.models import trial_run
 from automl_opt.store.retention import lost_trials
 from automl_opt.store.statements import Ids, Point, Run
 
@@ -274,16 +273,20 @@ class Recorder:
             self._ids.begin()
             states = statements.states(connection, held)
             alive = {key for key, state in states.items() if state == Status.RUNNING}
-            statements.renew_leases(connection, [held[key] for key in sorted(alive)], now)
+            news: dict[int, dict[str, Any]] = {
+                # with its epochs: who finds an epoch finds its seconds counted
+                key: {"lease_until": _until(now, held[key]), "seconds": held[key].seconds}
+                for key in sorted(alive)
+            }
+            for change in changes:
+                if change.run.run_id in alive:
+                    news[change.run.run_id] |= change.values
+                    if change.ends is not None:
+                        end = {"state": change.ends.value, "ended_at": now, "lease_until": None}
+                        news[change.run.run_id] |= end
+            statements.update_runs(connection, news)
             rows = [point for point in (*self._gathered, *points) if point.run_id in alive]
             statements.save_points(connection, rows, self._ids)
-            for change in changes:
-                values = dict(change.values)
-                if change.ends is not None:
-                    values |= {"state": change.ends.value, "ended_at": now, "lease_until": None}
-                if values and change.run.run_id in alive:
-                    this = trial_run.c.run_id == change.run.run_id
-                    connection.execute(update(trial_run).where(this).values(values))
 
         # committed: only now is anything forgotten
         self._ids.commit()
@@ -318,6 +321,10 @@ class _Change:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _until(now: datetime, run: Run) -> datetime:
+    return now + timedelta(seconds=run.lease_s)
 
 
 def _number(value: float | None) -> float | None:

@@ -26,7 +26,7 @@ from automl_opt.training.plain import PlainEngine
 
 PLACES = {
     "before the trial is in the database": (storage.Storage, "begin_trial", False),
-    "in the middle of writing the trial": (storage, "_write_attrs", False),
+    "in the middle of writing the trial": (storage._Attrs, "insert", False),
     "after the trial is in the database": (storage.Storage, "begin_trial", True),
     "after the run has begun": (Store, "start_run", True),
     "before the checkpoint is written": (PlainEngine, "save", False),
