@@ -150,8 +150,8 @@ def prune(
 
     What studies left that were deleted with Optuna's own tools goes, but for trials in training.
     With --older-than epochs of trials that have ended go, too: of each curve stay every Nth epoch,
-    the last, the lowest and the highest. The test split and what trials took are kept whole.
-    Trials that run or may be resumed are left alone.
+    the last, the lowest and the highest. The test split, what trials took and the epochs that
+    verdicts stand on are kept whole. Trials that run or may be resumed are left alone.
 
     \b
     automl-opt db prune --dry-run

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -260,6 +261,42 @@ verdict_run = Table(
         nullable=False,
     ),
     PrimaryKeyConstraint("verdict_id", "stage", "recipe", "seed", name="pk_hpo_verdict_run"),
+)
+
+verdict_epoch = Table(
+    "hpo_verdict_epoch",
+    metadata,
+    Column("verdict_id", Integer, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("recipe", String(255), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column(
+        "metric_id",
+        Integer,
+        ForeignKey("hpo_metric.id", name="fk_hpo_verdict_epoch_metric"),
+        nullable=False,
+    ),
+    Column("split", String(32), nullable=False),  # never test: those are in metrics_json
+    Column("epoch", Integer, nullable=False),
+    Column("value", Double),
+    Column("seconds", Double),  # of the whole epoch, the same in each of its rows
+    PrimaryKeyConstraint(
+        "verdict_id",
+        "stage",
+        "recipe",
+        "seed",
+        "metric_id",
+        "split",
+        "epoch",
+        name="pk_hpo_verdict_epoch",
+    ),
+    ForeignKeyConstraint(
+        ["verdict_id", "stage", "recipe", "seed"],
+        [f"hpo_verdict_run.{name}" for name in ("verdict_id", "stage", "recipe", "seed")],
+        name="fk_hpo_verdict_epoch_run",
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
 )
 
 finding = Table(

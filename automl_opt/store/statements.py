@@ -189,18 +189,29 @@ def save_points(connection: Connection, points: Sequence[Point], ids: Ids) -> No
     """Insert *points*."""
     if not points:
         return
-    names = sorted({point.metric for point in points})
-    metrics = {name: ids.of(connection, models.metric, {"name": name}) for name in names}
+    metrics = metric_ids(connection, {point.metric for point in points}, ids)
     rows = [
         (run_id, metrics[metric], split, epoch, value, seconds)
         for run_id, metric, split, epoch, value, seconds in points
     ]
+    insert_rows(connection, epoch_metric, rows)
+
+
+def metric_ids(connection: Connection, names: Iterable[str], ids: Ids) -> dict[str, int]:
+    """The id of each metric, by name."""
+    return {name: ids.of(connection, models.metric, {"name": name}) for name in sorted(names)}
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert *rows*, each with a value for every column of *table*, in their order."""
+    if not rows:
+        return
     if connection.dialect.driver == "psycopg":
-        _copy(connection, epoch_metric, rows)
+        _copy(connection, table, rows)
     else:
-        names = epoch_metric.c.keys()
+        names = table.c.keys()
         connection.execute(
-            _insert_into(epoch_metric), [dict(zip(names, row, strict=True)) for row in rows]
+            _insert_into(table), [dict(zip(names, row, strict=True)) for row in rows]
         )
 
 
@@ -280,6 +291,11 @@ def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) 
     key = connection.execute(_insert_into(table), dict(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
+
+
+def number(value: float | None) -> float | None:
+    """NaN is missing; infinity is kept. SQLite alone drops the sign of -0.0."""
+    return None if value is None or value != value else float(value)
 
 
 def _json(value: Mapping[str, Any]) -> str:

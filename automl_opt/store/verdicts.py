@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select, update
 
-from automl_opt.core.result import Status
+from automl_opt.core.result import EpochReport, Status
 from automl_opt.core.seeds import Seeds
 from automl_opt.core.verdict import Finding, Look
 from automl_opt.store import models, statements
@@ -86,9 +86,15 @@ class Verdicts:
                 connection.execute(insert(models.look), pairs)
 
     def save_verdict_run(
-        self, row: VerdictRow, run: VerdictRun, environment: Mapping[str, Any]
+        self,
+        row: VerdictRow,
+        run: VerdictRun,
+        environment: Mapping[str, Any],
+        reports: Iterable[EpochReport] = (),
     ) -> None:
-        """One run that has ended."""
+        """One run that has ended, and its epochs."""
+        reports = list(reports)
+        names = {each.metric for report in reports for each in report.measurements}
         with writing(self.engine) as connection:
             connection.execute(
                 insert(models.verdict_run).values(
@@ -109,6 +115,17 @@ class Verdicts:
                     env_id=statements.environment_id(connection, environment),
                 )
             )
+            metrics = statements.metric_ids(connection, names, statements.Ids())
+            points = [
+                (
+                    *(row.id, run.stage, run.recipe, run.seed),
+                    *(metrics[each.metric], each.split, report.epoch),
+                    *(statements.number(each.value), statements.number(report.seconds)),
+                )
+                for report in reports
+                for each in report.measurements
+            ]
+            statements.insert_rows(connection, models.verdict_epoch, points)
 
     def verdict_runs(self, row: VerdictRow) -> list[VerdictRun]:
         """The runs of a verdict, by stage, recipe and seed."""
@@ -133,6 +150,33 @@ class Verdicts:
                 )
                 for each in found
             ]
+
+    def confirmed_curves(
+        self, row: VerdictRow, metric: str, split: str
+    ) -> dict[str, dict[int, list[tuple[int, float]]]]:
+        """By recipe and common seed ``(epoch, value)`` of *metric* on *split*, by epoch.
+
+        Epochs whose value was no number are left out; runs without any are absent.
+        """
+        table = models.verdict_epoch
+        query = (
+            select(table.c.recipe, table.c.seed, table.c.epoch, table.c.value)
+            .join(models.metric, models.metric.c.id == table.c.metric_id)
+            .where(
+                table.c.verdict_id == row.id,
+                table.c.stage == "confirm",
+                models.metric.c.name == metric,
+                table.c.split == split,
+                table.c.value.is_not(None),
+            )
+            .order_by(table.c.recipe, table.c.seed, table.c.epoch)
+        )
+        found: dict[str, dict[int, list[tuple[int, float]]]] = {}
+        with reading(self.engine) as connection:
+            for each in connection.execute(query):
+                curve = found.setdefault(each.recipe, {}).setdefault(each.seed, [])
+                curve.append((each.epoch, each.value))
+        return found
 
     def save_findings(self, name: str, findings: Sequence[Finding]) -> None:
         """What the last audit of the study *name* found, in the place of the one before."""

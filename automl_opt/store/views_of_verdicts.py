@@ -69,6 +69,28 @@ FROM (
 """,
     ),
     View(
+        "hpo_v_confirmed_curve",
+        "one metric on one split after one epoch of a run of the latest verdict",
+        (
+            STUDY,
+            Column("recipe", "text", "as the verdict calls it"),
+            Column("seed", "integer", "which of the common seeds, from 0"),
+            Column("metric", "text", "the metric's name"),
+            Column("split", "text", "`train` or `valid`"),
+            Column("epoch", "integer", "counts from 1"),
+            Column("value", "real", "NULL where it was no number", "the metric's"),
+        ),
+        """
+SELECT v.name AS study, e.recipe, e.seed, m.name AS metric, e.split, e.epoch, e.value
+FROM hpo_verdict v
+JOIN hpo_verdict_epoch e ON e.verdict_id = v.id
+JOIN hpo_metric m ON m.id = e.metric_id
+WHERE e.stage = 'confirm' AND v.number = (
+    SELECT max(w.number) FROM hpo_verdict w WHERE w.name = v.name AND w.kind = v.kind
+)
+""",
+    ),
+    View(
         "hpo_v_look",
         "the leader against another recipe at one look",
         (

@@ -21,7 +21,7 @@ from automl_opt.store import models, statements
 from automl_opt.store.engine import shown, writing
 from automl_opt.store.heartbeat import beating
 from automl_opt.store.retention import lost_trials
-from automl_opt.store.statements import Ids, Point, Run
+from automl_opt.store.statements import Ids, Point, Run, number
 
 FLUSH_ROWS = 256
 FLUSH_EVERY_S = 2.0
@@ -215,7 +215,7 @@ class Recorder:
             return
         values = {
             "reason": result.reason,
-            "value": _number(result.value),
+            "value": number(result.value),
             "epochs": result.epochs,
             "checkpoint_uri": None,
         }
@@ -327,11 +327,6 @@ def _until(now: datetime, run: Run) -> datetime:
     return now + timedelta(seconds=run.lease_s)
 
 
-def _number(value: float | None) -> float | None:
-    """NaN is missing; infinity is kept. SQLite alone drops the sign of -0.0."""
-    return None if value is None or value != value else float(value)
-
-
 def _points(
     run: Run, epoch: int, measurements: Iterable[Measurement], seconds: float | None
 ) -> list[Point]:
@@ -342,6 +337,6 @@ def _points(
             raise StoreError(
                 f"{run.trial}: epoch {epoch} has {each.metric!r} of {each.split} twice"
             )
-        value = _number(each.value)
-        points[key] = Point(run.run_id, each.metric, each.split, epoch, value, _number(seconds))
+        value = number(each.value)
+        points[key] = Point(run.run_id, each.metric, each.split, epoch, value, number(seconds))
     return list(points.values())

@@ -237,18 +237,20 @@ class Trainer:
         ]
         engine, left = self._engine, len(jobs)
         waiting = [replace(job, trial_id=-1 - i) for i, job in enumerate(jobs)]
-        spent: dict[int, float] = {}
+        epochs: dict[int, list[EpochReport]] = {}
         how: dict[int, How] = {}
 
         def keep(reports: Iterable[EpochReport]) -> None:
             nonlocal left
             for report in reports:
                 trial = report.trial
-                spent[trial.trial_id] += report.seconds
+                epochs[trial.trial_id].append(report)
                 if report.finished:
-                    run = self._ended(stage, engine.retire(trial), spent[trial.trial_id])
+                    trained = epochs.pop(trial.trial_id)
+                    seconds = math.fsum(each.seconds for each in trained)
+                    run = self._ended(stage, engine.retire(trial), seconds)
                     environment = {**self._environment, **how[trial.trial_id].data()}
-                    self._store.save_verdict_run(self._row, run, environment)
+                    self._store.save_verdict_run(self._row, run, environment, trained)
                     done.append(run)
                     left -= 1
                     self._told(run, left)
@@ -262,7 +264,7 @@ class Trainer:
                 new.append(waiting.pop(0))
                 engine.admit(new[-1])
             for trial in new:
-                spent[trial.trial_id], how[trial.trial_id] = 0.0, engine.how(trial)
+                epochs[trial.trial_id], how[trial.trial_id] = [], engine.how(trial)
             keep(engine.advance())
             waiting[:0] = engine.lost()
         return True

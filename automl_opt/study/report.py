@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from automl_opt.study.cost import Costs, costs_of
 from automl_opt.study.edges import position, searched
 from automl_opt.study.ranking import Ranking, ranking_of
 from automl_opt.study.secondary import Factor, secondary
-from automl_opt.study.selection import Selection, selection_of
+from automl_opt.study.selection import Selection, selection_of, standing
 from automl_opt.study.winner import Winner, winner
 
 BAND = (0.25, 0.5, 0.75)
@@ -43,12 +43,26 @@ class Trials:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Band:
+    """Curves as one: their median, and the band that holds half of them.
+
+    Args:
+        runs: how many curves there are.
+        points: ``(epoch, low, median, high)`` of those that reached the epoch.
+    """
+
+    runs: int
+    points: Sequence[tuple[int, float, float, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """A study's answer and what it stands on.
 
     Args:
-        curves: by arm ``(epoch, low, median, high)`` of the study's metric on the validation
-            split: of the trials that reached the epoch, half lie between *low* and *high*.
+        curves: by arm the trials' study metric on the validation split.
+        confirmed: by finalist, the leader first, its runs' verdict metric on the validation split,
+            a run a common seed; without those of which no epochs were kept.
         ranges: by arm its search space, as plain data.
         factors: what every trial chose whatever its arm, and whether that mattered.
         importances: by arm the share of each parameter; none where there are too few trials.
@@ -62,7 +76,8 @@ class Report:
     selection: Selection
     ranking: Ranking
     costs: Costs
-    curves: Mapping[str, Sequence[tuple[int, float, float, float]]]
+    curves: Mapping[str, Band]
+    confirmed: Mapping[str, Band]
     ranges: Mapping[str, Sequence[Mapping[str, Any]]]
     factors: Sequence[Factor]
     importances: Mapping[str, Sequence[Importance]]
@@ -80,7 +95,8 @@ class Report:
             **self.selection.data(),
             "ranking": self.ranking.data(),
             "costs": asdict(self.costs),
-            "curves": {arm: list(rows) for arm, rows in self.curves.items()},
+            "curves": {arm: list(band.points) for arm, band in self.curves.items()},
+            "confirmed_curves": {name: asdict(band) for name, band in self.confirmed.items()},
             "ranges": dict(self.ranges),
             "factors": [factor.data() for factor in self.factors],
             "importances": {arm: [asdict(i) for i in row] for arm, row in self.importances.items()},
@@ -119,7 +135,8 @@ def report_of(spec: StudySpec, store: Store, catalog: Catalog) -> Report:
         selection=selection,
         ranking=ranking,
         costs=costs_of(trials, arms, maximize=maximize),
-        curves=_bands(trials, store.curves(spec.name, split="valid"), arms, ranking.metric),
+        curves=_by_arm(trials, store.curves(spec.name, split="valid"), arms, ranking.metric),
+        confirmed=_confirmed(store, selection),
         ranges=ranges,
         factors=secondary(trials, compare=spec.compare, maximize=maximize),
         importances=shares,
@@ -168,22 +185,40 @@ def _trials(
     return Trials(arm=leader, entries=shown, rows=rows)
 
 
-def _bands(
+def _by_arm(
     trials: Sequence[TrialRow],
     curves: Mapping[int, Sequence[EpochRow]],
     arms: Sequence[str],
     metric: str,
-) -> dict[str, list[tuple[int, float, float, float]]]:
-    found: dict[str, list[tuple[int, float, float, float]]] = {}
-    for arm in arms:
-        by_epoch: dict[int, list[float]] = {}
-        for trial in trials:
-            if trial.arm == arm:
-                for row in curves.get(trial.trial_id, ()):
-                    if row.metric == metric and row.value is not None:
-                        by_epoch.setdefault(row.epoch, []).append(row.value)
-        found[arm] = []
-        for epoch, values in sorted(by_epoch.items()):
-            low, median, high = (float(q) for q in np.quantile(values, BAND))
-            found[arm].append((epoch, low, median, high))
-    return found
+) -> dict[str, Band]:
+    found: dict[str, list[list[tuple[int, float]]]] = {arm: [] for arm in arms}
+    for trial in trials:
+        curve = [
+            (row.epoch, row.value)
+            for row in curves.get(trial.trial_id, ())
+            if row.metric == metric and row.value is not None
+        ]
+        if curve:
+            found[trial.arm].append(curve)
+    return {arm: _band(each) for arm, each in found.items()}
+
+
+def _confirmed(store: Store, selection: Selection) -> dict[str, Band]:
+    verdict, found = selection.verdict, standing(store, selection.study)
+    if verdict is None or found is None:
+        return {}
+    curves = store.confirmed_curves(found[0], verdict.score.metric, "valid")
+    order = sorted(verdict.recipes, key=lambda name: name != verdict.leader)
+    return {name: _band(curves[name].values()) for name in order if name in curves}
+
+
+def _band(curves: Collection[Sequence[tuple[int, float]]]) -> Band:
+    by_epoch: dict[int, list[float]] = {}
+    for curve in curves:
+        for epoch, value in curve:
+            by_epoch.setdefault(epoch, []).append(value)
+    points = []
+    for epoch, values in sorted(by_epoch.items()):
+        low, median, high = (float(q) for q in np.quantile(values, BAND))
+        points.append((epoch, low, median, high))
+    return Band(runs=len(curves), points=points)

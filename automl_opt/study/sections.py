@@ -12,7 +12,7 @@ from automl_opt.study.cost import LED_AT, ArmCost
 from automl_opt.study.page import Block, Bullets, Code, Plot, Section, Table, Text
 from automl_opt.study.plots import Axis, Bar, Line, intervals, lines, parallel, strips
 from automl_opt.study.ranking import Ranking
-from automl_opt.study.report import Report, Trials
+from automl_opt.study.report import Band, Report, Trials
 from automl_opt.study.secondary import said
 from automl_opt.study.wording import amount, margin
 
@@ -76,6 +76,8 @@ def _verdict(report: Report) -> list[Block]:
             f"Test {metric} of every run, and the mean. Every seed has a split of its own.",
         )
     )
+    if report.confirmed:
+        blocks.append(_confirmed_curves(report.confirmed, metric))
     if verdict.leader is not None:
         blocks.append(
             Plot(
@@ -93,6 +95,32 @@ def _verdict(report: Report) -> list[Block]:
             Table("The looks", ["seeds", "alpha", "leader", "outcome"], looks, ["seeds", "alpha"])
         )
     return blocks
+
+
+def _confirmed_curves(bands: Mapping[str, Band], metric: str) -> Block:
+    counts = {band.runs for band in bands.values()}
+    seeds = (
+        f"{counts.pop()} common seeds"
+        if len(counts) == 1
+        else "common seeds (" + ", ".join(f"{name}: {b.runs}" for name, b in bands.items()) + ")"
+    )
+    return Plot(
+        _band_plot(bands, alt=f"Validation {metric} by epoch, a finalist a line", y=metric),
+        f"Validation {metric} by epoch of the finalists over {seeds}: the median, and the band "
+        "that holds half of the runs. A run that failed leaves it where it ended.",
+    )
+
+
+def _band_plot(bands: Mapping[str, Band], *, alt: str, y: str) -> str:
+    curves = [
+        Line(
+            name,
+            [(epoch, median) for epoch, _, median, _ in band.points],
+            [(epoch, low, high) for epoch, low, _, high in band.points],
+        )
+        for name, band in bands.items()
+    ]
+    return lines(curves, alt=alt, x="epoch", y=y)
 
 
 def _interval_plot(pairs: tuple[Pair, ...], score: Score, leader: str) -> str:
@@ -175,14 +203,7 @@ def _search(report: Report) -> list[Block]:
         ]
         for arm in ranking.arms
     ]
-    curves = [
-        Line(
-            arm,
-            [(epoch, median) for epoch, _, median, _ in points],
-            [(epoch, low, high) for epoch, low, _, high in points],
-        )
-        for arm, points in list(report.curves.items())[:DRAWN]
-    ]
+    drawn = dict(list(report.curves.items())[:DRAWN])
     return [
         Text(
             f"Arms by the validation {metric} of their best trial: one search each, the luckiest "
@@ -190,7 +211,7 @@ def _search(report: Report) -> list[Block]:
         ),
         Table(f"Validation {metric} ({ranking.direction})", heads, rows, right=heads[1:]),
         Plot(
-            lines(curves, alt=f"Validation {metric} by epoch, an arm a line", x="epoch", y=metric),
+            _band_plot(drawn, alt=f"Validation {metric} by epoch, an arm a line", y=metric),
             f"Validation {metric} by epoch{_of(len(report.curves))}: the median of an arm's "
             "trials, and the band that holds half of them. Pruned trials leave it where they end.",
         ),

@@ -39,6 +39,7 @@ SPEC = {
 ROLES = ("optimizer", "scheduler", "regularizer", "initializer")
 ONE = {
     "hpo_v_curve": "AND metric = 'loss' AND split = 'valid' AND trial < 10",
+    "hpo_v_confirmed_curve": "AND metric = 'loss' AND split = 'valid'",
 }
 """What a dashboard asks of one study beyond its name; without an entry, every row of it."""
 
@@ -138,7 +139,7 @@ def fill_study(connection: Connection, study: int, trials: int) -> None:
         ],
     )
     for each in runs:
-        connection.execute(insert(models.epoch_metric), list(curve(each)))
+        connection.execute(insert(models.epoch_metric), list(curve(run_id=each["run_id"])))
 
 
 def fill_verdict(connection: Connection, study: int) -> None:
@@ -170,6 +171,15 @@ def fill_verdict(connection: Connection, study: int) -> None:
         ],
     )
     pair = {"leader": recipes[0], "alpha": 0.05, "wins": 7, "losses": 3, "ties": 0}
+    connection.execute(
+        insert(models.verdict_epoch),
+        [
+            row
+            for recipe in recipes
+            for seed in range(30)
+            for row in curve(verdict_id=study + 1, stage="confirm", recipe=recipe, seed=seed)
+        ],
+    )
     connection.execute(
         insert(models.look),
         [
@@ -214,12 +224,13 @@ def run(study_id: int, number: int, run_id: int) -> dict[str, Any]:
     }
 
 
-def curve(of: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def curve(**of: Any) -> Iterator[dict[str, Any]]:
+    """The epochs of the run with the key *of*."""
     for metric_id in (1, 2):
         for split in ("train", "valid"):
             for epoch in range(1, EPOCHS + 1):
                 yield {
-                    "run_id": of["run_id"],
+                    **of,
                     "metric_id": metric_id,
                     "split": split,
                     "epoch": epoch,

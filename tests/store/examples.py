@@ -9,7 +9,7 @@ from automl_opt.core.recipe import Part, Recipe
 from automl_opt.core.result import EpochReport, Measurement, Status, Trial, TrialResult
 from automl_opt.core.seeds import Seeds
 from automl_opt.plugin.catalog import Component
-from automl_opt.store import Store
+from automl_opt.store import Store, VerdictRun
 
 sqlite_only = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -66,6 +66,23 @@ def report(of: Trial, epoch: int, *, loss: float | None = 0.5, seconds: float = 
 def result(of: Trial, epochs: int, status: Status = Status.COMPLETE, **changes) -> TrialResult:
     given = {"value": 0.5, "test": (Measurement("test", "loss", 0.75),), **changes}
     return TrialResult(trial=of, status=status, epochs=epochs, **given)
+
+
+def verdict_run(recipe: str, seed: int, value: float | None = 0.5) -> VerdictRun:
+    return VerdictRun(
+        stage="confirm",
+        recipe=recipe,
+        seed=seed,
+        seeds=Seeds.of_trial(0, "confirm", seed),
+        status=Status.FAILED if value is None else Status.COMPLETE,
+        reason="it broke" if value is None else None,
+        value=value,
+        metrics={"loss": value, "accuracy": None},
+        epochs=3,
+        seconds=1.5,
+        worker="here:1",
+        device="cpu",
+    )
 
 
 def save(store: Store, study_id: int = 1, arm: str = "sgd", **changes) -> None:

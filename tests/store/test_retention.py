@@ -10,7 +10,7 @@ from automl_opt.core.errors import StoreError
 from automl_opt.core.result import Status
 from automl_opt.store.retention import Thinned, sweep_orphans, thin_epochs
 
-from .examples import report, result, save, start, trial
+from .examples import report, result, save, start, trial, verdict_run
 
 NOW = timedelta(0)
 LOSSES = [0.5, 0.9, 0.4, 0.1, 0.6, 0.1, 0.7, None, 0.3]  # of epochs 1 to 9
@@ -56,6 +56,16 @@ def test_the_test_split_and_the_seconds_stay(ended):
     assert epochs(ended, "loss", "test") == [9]
     [row] = ended.trials("digits")
     assert (row.seconds, row.value, row.epochs) == (9.0, 0.5, 9)
+
+
+def test_what_a_verdict_stands_on_stays_whole(ended, rows):
+    row = ended.begin_verdict("digits", "recipe", {})
+    reports = [report(trial(), n) for n in range(1, 10)]
+    ended.save_verdict_run(row, verdict_run("a", 0), {}, reports)
+
+    thin_epochs(ended.engine, older_than=NOW, keep_every=0)
+
+    assert rows("SELECT count(*) FROM hpo_verdict_epoch") == [(9 * 3,)]
 
 
 def test_a_second_time_nothing_is_left_to_delete(ended):
@@ -130,7 +140,10 @@ def two_studies(store, optuna_storage):
         store.epoch(report(of, 1))
         store.finish(result(of, 1, Status.COMPLETE))
     for study in ("digits", "letters"):
-        store.begin_verdict(study, "recipe", {})
+        row = store.begin_verdict(study, "recipe", {})
+        store.save_verdict_run(
+            row, verdict_run("a", 0), {}, [report(trial(), n) for n in (1, 2, 3)]
+        )
     return ids
 
 
@@ -163,6 +176,9 @@ def test_a_study_that_optuna_deleted_is_swept_and_nothing_else(
         left = {run_id for (run_id,) in rows(f"SELECT run_id FROM {table}")}
         assert left == {run_id for (run_id,) in rows("SELECT max(run_id) FROM hpo_trial_run")}
     assert rows("SELECT name FROM hpo_verdict") == [("letters",)]
+    assert rows("SELECT DISTINCT verdict_id FROM hpo_verdict_epoch") == rows(
+        "SELECT id FROM hpo_verdict"
+    )
     assert sweep_orphans(store.engine) == []
 
 

@@ -1,35 +1,19 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
 from automl_opt.core.errors import StoreError
-from automl_opt.core.result import Status
-from automl_opt.core.seeds import Seeds
 from automl_opt.core.verdict import Finding, Score
-from automl_opt.store import VerdictRun
 from automl_opt.study.judge import judge
 
+from .examples import report, trial, verdict_run
+
 LOSS = Score(metric="loss", maximize=False, scale="log", margin=0.01)
-
-
-def run(recipe: str, seed: int, value: float | None = 0.5) -> VerdictRun:
-    return VerdictRun(
-        stage="confirm",
-        recipe=recipe,
-        seed=seed,
-        seeds=Seeds.of_trial(0, "confirm", seed),
-        status=Status.FAILED if value is None else Status.COMPLETE,
-        reason="it broke" if value is None else None,
-        value=value,
-        metrics={"loss": value, "accuracy": None},
-        epochs=3,
-        seconds=1.5,
-        worker="here:1",
-        device="cpu",
-    )
 
 
 def test_verdicts_are_numbered_by_study_and_kind(store):
@@ -44,19 +28,56 @@ def test_verdicts_are_numbered_by_study_and_kind(store):
 
 def test_the_runs_of_a_verdict_come_back_as_they_were(store):
     row = store.begin_verdict("digits", "recipe", {})
-    runs = [run("a #1", 0), run("a #1", 1, None), run("b #2", 0)]
+    runs = [verdict_run("a #1", 0), verdict_run("a #1", 1, None), verdict_run("b #2", 0)]
     for each in runs:
         store.save_verdict_run(row, each, {"torch": "2.6"})
 
     assert store.verdict_runs(row) == runs
 
 
-def test_a_run_is_written_once(store):
+def test_a_run_is_written_once_and_whole_or_not_at_all(store, rows):
     row = store.begin_verdict("digits", "recipe", {})
-    store.save_verdict_run(row, run("a #1", 0), {})
+    store.save_verdict_run(row, verdict_run("a #1", 0), {}, [report(trial(), 1)])
 
     with pytest.raises((StoreError, IntegrityError)):
-        store.save_verdict_run(row, run("a #1", 0), {})
+        store.save_verdict_run(row, verdict_run("a #1", 0), {}, [report(trial(), 2)])
+    with pytest.raises((StoreError, IntegrityError)):
+        store.save_verdict_run(
+            row, verdict_run("a #1", 1), {}, [report(trial(), 1), report(trial(), 1)]
+        )
+    assert store.verdict_runs(row) == [verdict_run("a #1", 0)]
+    assert rows("SELECT seed, epoch FROM hpo_verdict_epoch GROUP BY seed, epoch") == [(0, 1)]
+
+
+def test_the_curves_of_a_verdict_are_those_of_its_own_seeds(store, rows):
+    other, row = (store.begin_verdict("digits", "recipe", {}) for _ in range(2))
+    for of, stage, recipe, seed, losses in [
+        (row, "confirm", "a #1", 0, [0.5, math.nan, 0.25]),
+        (row, "confirm", "a #1", 1, [0.75]),
+        (row, "confirm", "b #2", 0, []),
+        (row, "screen", "a #1", 0, [9.0]),
+        (other, "confirm", "a #1", 0, [9.0]),
+    ]:
+        reports = [report(trial(), n, loss=loss, seconds=n) for n, loss in enumerate(losses, 1)]
+        store.save_verdict_run(of, replace(verdict_run(recipe, seed), stage=stage), {}, reports)
+
+    assert store.confirmed_curves(row, "loss", "valid") == {
+        "a #1": {0: [(1, 0.5), (3, 0.25)], 1: [(1, 0.75)]}
+    }
+    assert store.confirmed_curves(row, "accuracy", "train") == {}
+    assert rows(
+        "SELECT study, recipe, seed, epoch, value FROM hpo_v_confirmed_curve "
+        "WHERE metric = 'loss' AND split = 'train' ORDER BY recipe, seed, epoch"
+    ) == [
+        ("digits", "a #1", 0, 1, 0.5),
+        ("digits", "a #1", 0, 2, None),
+        ("digits", "a #1", 0, 3, 0.25),
+        ("digits", "a #1", 1, 1, 0.75),
+    ]
+    assert rows(
+        "SELECT epoch, seconds FROM hpo_verdict_epoch WHERE stage = 'confirm' AND verdict_id = 2 "
+        "AND seed = 0 AND split = 'train' ORDER BY epoch"
+    ) == [(1, 1.0), (2, 2.0), (3, 3.0)]
 
 
 def test_a_verdict_replaces_what_it_said_before(store, rows):
@@ -100,7 +121,7 @@ def test_the_views_show_the_last_verdict_its_looks_and_runs(store, rows):
             data={},
             looks=found.looks,
         )
-        store.save_verdict_run(row, run("a", 0), {})
+        store.save_verdict_run(row, verdict_run("a", 0), {})
     store.save_findings("digits", [Finding(kind="edge", arm="a", evidence="seen", advice="do")])
 
     assert rows("SELECT study, kind, outcome, leader, said FROM hpo_v_verdict") == [

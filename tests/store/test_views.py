@@ -16,9 +16,9 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from automl_opt.core.errors import StoreError
 from automl_opt.core.result import Status
-from automl_opt.store import Store, VerdictRun, schema, views
+from automl_opt.store import Store, schema, views
 
-from .examples import report, result, save, start, trial
+from .examples import report, result, save, start, trial, verdict_run
 
 SPEC = json.dumps(
     {
@@ -40,7 +40,7 @@ ENDS = [
 
 
 DIALECTS = (sqlite.dialect(), postgresql.dialect())
-DIGEST = {"0004": "f5877d13691bcf790c6181872938f139cbe43162d80bd2d74cf74a7a8430056a"}
+DIGEST = {"0005": "b4d7b9bfc73cfba1de981d4e4ee7d1bc54c9580037c7897bf204952f6e363279"}
 
 
 @pytest.fixture
@@ -209,20 +209,7 @@ def test_a_confirmed_recipe_has_its_mean_and_error_over_seeds(study, ask):
     study.begin_verdict("digits", "recipe", {})
     latest = study.begin_verdict("digits", "recipe", {})
     for seed, value in enumerate([0.25, 0.75, None]):
-        run = VerdictRun(
-            stage="confirm",
-            recipe="sgd #1",
-            seed=seed,
-            seeds=trial().seeds,
-            status=Status.FAILED if value is None else Status.COMPLETE,
-            reason=None,
-            value=value,
-            metrics={},
-            epochs=2,
-            seconds=1.5,
-            worker="here:1",
-            device="cpu",
-        )
+        run = verdict_run("sgd #1", seed, value)
         study.save_verdict_run(latest, run, {"torch": "2.6"})
 
     [row] = ask("SELECT * FROM hpo_v_confirmed")
@@ -314,6 +301,8 @@ def test_a_view_of_somebodys_own_stops_an_upgrade_where_it_must_and_nothing_is_l
         connection.execute(text("CREATE VIEW mine AS SELECT best FROM hpo_v_leaderboard"))
         connection.execute(text("UPDATE hpo_alembic_version SET version_num = '0002'"))
         connection.execute(text("ALTER TABLE hpo_trial_run RENAME COLUMN seconds TO spent"))
+        connection.execute(text("DROP VIEW hpo_v_confirmed_curve"))
+        connection.execute(text("DROP TABLE hpo_verdict_epoch"))
     depends = study.engine.dialect.name == "postgresql"
 
     if depends:
@@ -322,4 +311,4 @@ def test_a_view_of_somebodys_own_stops_an_upgrade_where_it_must_and_nothing_is_l
         with study.engine.begin() as connection:
             assert schema.version(connection) == "0002"
             connection.execute(text("DROP VIEW mine"))
-    assert schema.upgrade(url).endswith("0002 -> 0004")
+    assert schema.upgrade(url).endswith("0002 -> 0005")

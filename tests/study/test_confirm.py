@@ -86,6 +86,32 @@ def measured(runs):
     }
 
 
+def epochs(folder):
+    """What the verdict's runs measured in each of their epochs."""
+    columns = "stage, recipe, seed, metric_id, split, epoch"
+    with opened(folder) as store, store.engine.connect() as connection:
+        query = f"SELECT {columns}, value FROM hpo_verdict_epoch ORDER BY {columns}"
+        return connection.exec_driver_sql(query).all()
+
+
+def test_every_epoch_of_every_run_is_kept(confirmed):
+    folder, done = confirmed
+    with opened(folder) as store, store.engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT recipe, seed, count(DISTINCT epoch), max(epoch), count(*), sum(seconds) "
+            "FROM hpo_verdict_epoch GROUP BY recipe, seed"
+        ).all()
+
+    runs = {(run.recipe, run.seed): run for run in done.runs}
+    assert {row[:2] for row in rows} == set(runs)
+    for recipe, seed, distinct, last, count, seconds in rows:
+        run = runs[recipe, seed]
+        measured_each = count / distinct
+        assert distinct == last == run.epochs
+        assert measured_each == 3  # loss on train, loss and accuracy on valid
+        assert seconds / measured_each == pytest.approx(run.seconds)
+
+
 def test_workers_change_nothing(confirmed, searched, tmp_path, host):
     folder = shutil.copytree(searched, tmp_path / "copy")
 
@@ -93,6 +119,7 @@ def test_workers_change_nothing(confirmed, searched, tmp_path, host):
 
     assert measured(done.runs) == measured(confirmed[1].runs)
     assert done.said == confirmed[1].said
+    assert epochs(folder) == epochs(confirmed[0])
 
 
 def test_finalists_are_trained_as_stacks_where_the_study_says_so(

@@ -78,7 +78,7 @@ def test_a_study_without_a_question_is_named(after):
 def test_every_plot_is_there_and_the_file_is_small(after):
     page = html(title_of(after), sections(after))
 
-    assert len(re.findall('role="img"', page)) == 5
+    assert len(re.findall('role="img"', page)) == 6
     assert len(page.encode()) < 3_000_000
 
 
@@ -169,8 +169,42 @@ def test_bands_are_quantiles_of_the_trials_that_reached_the_epoch(after, searche
         row.value for t in trials for row in curves[t] if (row.metric, row.epoch) == ("loss", 2)
     ]
 
-    [found] = [row for row in after.curves["sgd"] if row[0] == 2]
+    [found] = [row for row in after.curves["sgd"].points if row[0] == 2]
     assert found[1:] == pytest.approx(tuple(np.quantile(values, (0.25, 0.5, 0.75))))
+
+
+def test_the_finalists_curves_are_those_of_the_common_seeds(before, after, searched):
+    _, url = searched
+    with Store.open(url) as store, store.engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT recipe, epoch, value FROM hpo_v_confirmed_curve "
+            "WHERE metric = 'loss' AND split = 'valid'"
+        ).all()
+
+    assert before.confirmed == {}
+    verdict = after.selection.verdict
+    assert next(iter(after.confirmed)) == verdict.leader
+    assert set(after.confirmed) == set(verdict.recipes)
+    for name, band in after.confirmed.items():
+        assert band.runs == 10
+        assert [epoch for epoch, *_ in band.points] == [1, 2, 3, 4, 5]
+        for epoch, *found in band.points:
+            values = [value for recipe, at, value in rows if (recipe, at) == (name, epoch)]
+            assert len(values) == 10
+            assert found == pytest.approx(np.quantile(values, (0.25, 0.5, 0.75)))
+    assert "Validation loss by epoch of the finalists over 10 common seeds" in html(
+        title_of(after), sections(after)
+    )
+
+
+def test_finalists_of_unequal_seeds_are_told_apart(after):
+    leader, *others = after.confirmed
+    fewer = {name: replace(band, runs=5) for name, band in after.confirmed.items()}
+    report = replace(after, confirmed={**fewer, leader: after.confirmed[leader]})
+
+    page = html(title_of(report), sections(report))
+
+    assert f"common seeds ({leader}: 10, {others[0]}: 5, " in page
 
 
 def test_no_expected_best_is_drawn_better_than_the_best(after):
