@@ -48,7 +48,7 @@ class Lines(Progress):
 
     def __init__(self) -> None:
         self._total = self._done = 0
-        self._waits = False
+        self._waits, self._elsewhere = False, 0
         self._began: dict[int, float] = {}
 
     def started(self, spec: StudySpec, arms: list[str], finished: int) -> None:
@@ -64,10 +64,11 @@ class Lines(Progress):
 
     def trial_finished(self, result: TrialResult) -> None:
         self._done += 1
+        done = self._done + self._elsewhere
         passed = time.perf_counter() - self._began.pop(result.trial.trial_id)
         value = f"{self._metric} {number(result.value)}" if result.value is not None else ""
         parts = [
-            f"[{self._done}/{self._total}] {result.trial}",
+            f"[{done}/{self._total}] {result.trial}",
             str(result.status),
             value,
             f"{result.epochs} epochs",
@@ -75,6 +76,9 @@ class Lines(Progress):
             result.reason or "",
         ]
         click.echo("  ".join(part for part in parts if part), err=True)
+
+    def ended_elsewhere(self, trials: int) -> None:
+        self._elsewhere = trials
 
     def waiting(self, trials: Sequence[Trial]) -> None:
         if not self._waits:
@@ -112,7 +116,7 @@ class Screen(Progress):
         self._trained = sum(row.seconds for row in earlier)
         self._arms: dict[str, _Line] = {}
         self._spec: StudySpec | None = None
-        self._done = self._done_before = 0
+        self._done = self._done_before = self._elsewhere = 0
         self._note = ""
         self._began = time.monotonic()
 
@@ -148,6 +152,9 @@ class Screen(Progress):
             better = max if self._spec.direction == "maximize" else min
             line.best = value if line.best is None else better(line.best, value)
 
+    def ended_elsewhere(self, trials: int) -> None:
+        self._elsewhere = trials
+
     def waiting(self, trials: Sequence[Trial]) -> None:
         self._note = f", {_waiting(trials)}"
 
@@ -161,7 +168,7 @@ class Screen(Progress):
             return Table(title="opening the study …")
         total = self._spec.trials * len(self._arms)
         passed = time.monotonic() - self._began
-        progress = f"{self._done}/{total} trials, {seconds(passed)}"
+        progress = f"{self._done + self._elsewhere}/{total} trials, {seconds(passed)}"
         title = f"{self._spec.name}: {progress}{self._note or self._left(total, passed)}"
         table = Table(title=title, title_justify="left")
         table.add_column("arm")
@@ -176,10 +183,11 @@ class Screen(Progress):
     def _left(self, total: int, passed: float) -> str:
         """What the rest would take if its trials were as long as those of this run so far."""
         assert self._spec is not None
-        ended = self._done - self._done_before
-        if ended < ENOUGH_TO_GUESS or self._done >= total:
+        done = self._done + self._elsewhere
+        ended = done - self._done_before
+        if ended < ENOUGH_TO_GUESS or done >= total:
             return ""
-        left = passed / ended * (total - self._done)
+        left = passed / ended * (total - done)
         if self._spec.time_limit_s is not None:
             left = min(left, max(self._spec.time_limit_s - self._trained, 0.0))
         return f", about {seconds(left)} left"

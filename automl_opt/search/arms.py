@@ -79,7 +79,7 @@ class Arms:
         *,
         shared: bool = False,
     ) -> None:
-        self.shared = shared
+        self.shared, self.ended_elsewhere = shared, 0
         self._spec, self._storage = spec, storage
         self._strategy, self._pruner = strategy, pruner
         self._ours: set[int] = set()  # by trial id: asked here, neither told nor put back
@@ -116,7 +116,7 @@ class Arms:
         return [t for t in arm.draft.running() if arm.trial_ids[t.number] not in ours]
 
     def refresh(self) -> None:
-        """Take in what other processes have begun and ended."""
+        """Take in what other processes have begun and ended; see :attr:`ended_elsewhere`."""
         by_study = {arm.study_id: arm for arm in self.arms}
         known = {arm.study_id: arm.trial_ids[-1] if arm.asked else -1 for arm in self.arms}
         running = [arm.trial_ids[t.number] for arm in self.arms for t in self._others(arm)]
@@ -129,6 +129,7 @@ class Arms:
                     _refuse_foreign(arm.study_name, arm.space, trial)
                     arm.trial_ids.append(trial._trial_id)
                 arm.draft.take_in(trial)
+                self.ended_elsewhere += trial.state.is_finished()
 
     def has_budget(self) -> bool:
         return any(arm.waiting for arm in self.arms) or self._next() is not None

@@ -23,6 +23,9 @@ class Progress:
     def trial_finished(self, result: TrialResult) -> None:
         """A trial ended and is in the database."""
 
+    def ended_elsewhere(self, trials: int) -> None:
+        """*trials* have ended in other processes since this one began."""
+
     def waiting(self, trials: Sequence[Trial]) -> None:
         """Nothing is left to begin; other processes train these. Said again and again."""
 

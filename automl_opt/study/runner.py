@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -16,7 +16,8 @@ from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.host import Host
 from automl_opt.search.arms import Arms, open_arms, storage_at
 from automl_opt.search.space import arms_of
-from automl_opt.store import EpochRow, Store, TrialRow
+from automl_opt.store import Store
+from automl_opt.study import holdings
 from automl_opt.study.changes import as_begun, refuse_changes
 from automl_opt.study.checkpoints import Checkpoints
 from automl_opt.study.claim import (
@@ -25,8 +26,8 @@ from automl_opt.study.claim import (
     forget_measurements,
     is_held,
     memory_of,
-    worker,
 )
+from automl_opt.study.holdings import Holdings
 from automl_opt.study.interrupts import Stop, graceful_stop
 from automl_opt.study.progress import Progress
 from automl_opt.study.ranking import Ranking, ranking_of
@@ -35,13 +36,6 @@ from automl_opt.training.engine import Engine, environment
 from automl_opt.training.executor import engine_of
 from automl_opt.training.task import Task, load_task
 
-LEASE_S = 120.0
-"""So long after the last sign of life of its process a trial is left to it."""
-
-MOST_LOSSES = 10
-"""So often in a row may processes be lost over a trial, between two checkpoints of it."""
-
-LOOK_EVERY_S = 5.0
 WAIT_S = 0.5
 MOST_SLOTS = 64
 
@@ -105,7 +99,7 @@ def run(
             arms = open_arms(spec, host.catalog, storage, spaces, shared=join)
             if not join:
                 _save_study(spec, arms, store)
-            with graceful_stop() as stop, store.heartbeat(LEASE_S / 4):
+            with graceful_stop() as stop, store.heartbeat(holdings.LEASE_S / 4):
                 study = _Run(spec, host, store, engine, arms, progress or Progress(), stop)
                 stopped = study.spend()
     ranking = ranking_of(store, spec.name)
@@ -186,14 +180,18 @@ class _Run:
         self._spec, self._host, self._store = spec, host, store
         self._engine, self._arms, self._progress, self._stop = engine, arms, progress, stop
         self._study_ids = {arm.name: arm.study_id for arm in arms.arms}
-        self._environment = {**environment(engine.device), **versions()}
         self._checkpoints = Checkpoints(spec, store)
-        self._resumable: dict[int, tuple[str, list[tuple[int, float]]]] = {}  # by trial id
-        self._attempts: dict[int, int] = {}  # by trial id, as are the next
-        self._live: dict[int, _Live] = {}
-        self._taken: set[int] = set()  # by others, and still in a slot here
-        self._nameless: dict[int, float] = {}  # trials without an attempt, and since when
-        self._looked_at = 0.0
+        self._holdings = Holdings(
+            spec,
+            host.catalog,
+            store,
+            arms,
+            self._checkpoints,
+            {**environment(engine.device), **versions()},
+            engine.device,
+        )
+        self._live: dict[int, _Live] = {}  # by trial id
+        self._taken: set[int] = set()  # ids of those that others have, still in a slot here
         self._ended: list[Status] = []
         self._noted: set[str] = set()
         self._seconds = 0.0
@@ -207,9 +205,10 @@ class _Run:
         while True:
             if reason := self._reason_to_stop():
                 return self._put_down(reason)
-            if arms.shared:
-                self._look_around()
+            if arms.shared and self._holdings.look_around():
+                self._count_seconds()
             self._fill()
+            self._progress.ended_elsewhere(arms.ended_elsewhere)
             if self._live or arms.has_budget():
                 self._settle(self._judged(engine.advance()))
                 for trial in engine.lost():
@@ -249,10 +248,7 @@ class _Run:
             self._forget(trial)
             return
         live = self._live.pop(trial.trial_id)
-        if live.checkpoint:
-            curve = self._values(self._store.curve(trial.trial_id))
-            self._resumable[trial.trial_id] = (live.checkpoint, curve)
-        self._arms.put_back(trial)
+        self._holdings.put_back(trial, live.checkpoint)
         self._progress.noted(f"{trial}: its worker died after epoch {live.epoch}")
 
     def _order(self, report: EpochReport) -> tuple[int, int]:
@@ -264,56 +260,13 @@ class _Run:
         rows = self._store.trials(self._spec.name)
         self._ended = [row.status for row in rows if row.status.is_final]
         self._seconds = sum(row.seconds for row in rows)
-        self._take_over()
+        self._holdings.take_over()
         self._sweep()
 
-    def _look_around(self) -> None:
-        """Now and then, see what other processes have left."""
-        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
-            return
-        self._arms.refresh()
-        self._take_over()
+    def _count_seconds(self) -> None:
+        """Those of all processes, for the time limit."""
         if self._spec.time_limit_s is not None:
             self._seconds = sum(row.seconds for row in self._store.trials(self._spec.name))
-
-    def _take_over(self) -> None:
-        """Take the trials that no process has; tell of those that ended and nobody told."""
-        trials = self._arms.unfinished()
-        rows = self._store.latest([trial.trial_id for trial in trials])
-        alone = not self._arms.shared and not any(map(is_held, rows.values()))
-        for trial in trials:
-            row = rows.get(trial.trial_id)
-            if row is None:
-                since = self._nameless.setdefault(trial.trial_id, time.monotonic())
-                if alone or time.monotonic() - since > LEASE_S:
-                    self._arms.put_back(trial)
-                continue
-            if is_held(row):
-                self._arms.shared = True
-                continue
-            curve = self._values(self._store.curve(trial.trial_id))
-            if row.status.is_final:
-                self._arms.restore(trial, curve)
-                self._arms.tell(_result_of(trial, row))
-                continue
-            self._attempts[trial.trial_id] = row.attempt
-            if row.status is Status.RUNNING and self._store.losses(row.trial_id) >= MOST_LOSSES:
-                self._fail(trial, row)
-                continue
-            if row.checkpoint_uri and self._checkpoints.exists(row.checkpoint_uri):
-                self._resumable[trial.trial_id] = (row.checkpoint_uri, curve)
-            self._arms.put_back(trial)
-        self._looked_at = time.monotonic()
-
-    def _fail(self, trial: Trial, row: TrialRow) -> None:
-        """Give up a trial over which one process after the other was lost."""
-        reason = f"its process was lost {MOST_LOSSES} times in a row, the last time {row.worker}"
-        if self._begin_attempt(trial, row.epochs, {}):
-            failed = TrialResult(
-                trial=trial, status=Status.FAILED, value=None, epochs=row.epochs, reason=reason
-            )
-            self._store.finish(failed)
-            self._arms.tell(failed)
 
     def _wait_for(self, others: Sequence[Trial]) -> None:
         """Nothing is left to begin, but *others* are in the hands of other processes."""
@@ -321,19 +274,12 @@ class _Run:
         time.sleep(WAIT_S)
         self._arms.refresh()
 
-    def _values(self, curve: list[EpochRow]) -> list[tuple[int, float]]:
-        return [
-            (row.epoch, row.value)
-            for row in curve
-            if row.metric == self._spec.metric and row.split == "valid" and row.value is not None
-        ]
-
     def _fill(self) -> None:
         """Give the free slots trials; those that an earlier run left come before new proposals."""
         new = []
         while self._engine.free and (asked := self._arms.ask(1)):
             [trial] = asked
-            checkpoint, curve = self._resumable.pop(trial.trial_id, (None, []))
+            checkpoint, curve = self._holdings.resumed(trial)
             epoch = self._engine.admit(trial, checkpoint)
             self._arms.restore(trial, [(e, value) for e, value in curve if e <= epoch])
             new.append((trial, epoch, checkpoint))
@@ -342,37 +288,16 @@ class _Run:
 
     def _start(self, trial: Trial, epoch: int, checkpoint: str | None) -> None:
         how = self._engine.how(trial)
-        if not self._begin_attempt(trial, epoch, how.data()):
+        if not self._holdings.begin(trial, epoch, how.data()):
             self._leave(trial)
             return
         saved = checkpoint if epoch else None
-        attempt = self._attempts[trial.trial_id]
+        attempt = self._holdings.attempt(trial)
         self._live[trial.trial_id] = _Live(attempt, epoch, saved, time.monotonic())
         if how.because and how.because not in self._noted:
             self._noted.add(how.because)
             self._progress.noted(f"{trial} is trained by itself: {how.because}")
         self._progress.trial_started(trial, epoch)
-
-    def _begin_attempt(self, trial: Trial, epoch: int, how: Mapping[str, str]) -> bool:
-        """Whether *trial* is ours now: another process may have been quicker."""
-        catalog = self._host.catalog
-        attempts = self._attempts.get(trial.trial_id, 0)
-        begun = self._store.start_run(
-            trial,
-            study_id=self._study_ids[trial.arm],
-            parts=[
-                (role, catalog.find(role, part.id), part.params)
-                for role, part in trial.recipe.parts()
-            ],
-            environment={**self._environment, **how},
-            worker=worker(),
-            device=self._engine.device,
-            from_epoch=epoch,
-            attempts=attempts,
-            lease_s=LEASE_S,
-        )
-        self._attempts[trial.trial_id] = attempts + 1
-        return begun is not None
 
     def _note_lost(self) -> None:
         """Other processes have taken trials over that are in slots here: we were thought dead."""
@@ -495,10 +420,3 @@ class _Run:
 def versions() -> dict[str, str]:
     """What a result depends on beside what training knows, for its row."""
     return {name: version(name) for name in ("automl-opt", "optuna", "sqlalchemy")}
-
-
-def _result_of(trial: Trial, row: TrialRow) -> TrialResult:
-    """A result as the store kept it; test numbers stay there, nobody here needs them."""
-    return TrialResult(
-        trial=trial, status=row.status, value=row.value, epochs=row.epochs, reason=row.reason
-    )

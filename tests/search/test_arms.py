@@ -373,8 +373,8 @@ def test_processes_that_take_turns_ask_and_prune_as_one_would(
         spend(first, 3, failing=(3, 4))
         spend(second, 1, failing=(3, 4))
 
-    assert first.shared
-    assert second.shared
+    assert (first.shared, second.shared) == (True, True)
+    assert (first.ended_elsewhere, second.ended_elsewhere) == (5, 18)
     assert [frozen(load(f"digits/{arm}")) for arm in ("sgd", "adamw")] == expected
 
 

@@ -50,8 +50,8 @@ def mlp(width):
 IMPATIENT = """
 import sys
 from automl_opt.cli.main import main
-from automl_opt.study import runner
-runner.LEASE_S, runner.LOOK_EVERY_S = 1.5, 0.2
+from automl_opt.study import holdings
+holdings.LEASE_S, holdings.LOOK_EVERY_S = 1.5, 0.2
 main(sys.argv[1:])
 """
 
