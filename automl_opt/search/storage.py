@@ -188,6 +188,19 @@ class _History:
     def trials(self) -> list[FrozenTrial]:
         trial, value, param = models.TrialModel, models.TrialValueModel, models.TrialParamModel
         report = models.TrialIntermediateValueModel
+        # first, for others write meanwhile: what a state says is there is there when it is read
+        rows = (
+            self._session.query(
+                trial.trial_id,
+                trial.number,
+                trial.state,
+                trial._datetime_start_utc,
+                trial._datetime_complete_utc,
+            )
+            .filter(*self._wanted)
+            .order_by(trial.trial_id)
+            .all()
+        )
         values: dict[int, list[float]] = defaultdict(list)
         for trial_id, number, kind in self._rows(
             value, value.value, value.value_type, order=value.objective
@@ -214,23 +227,12 @@ class _History:
             )
         user = self._attrs(models.TrialUserAttributeModel)
         system = self._attrs(models.TrialSystemAttributeModel)
-        rows = (
-            self._session.query(
-                trial.trial_id,
-                trial.number,
-                trial.state,
-                trial._datetime_start_utc,
-                trial._datetime_complete_utc,
-            )
-            .filter(*self._wanted)
-            .order_by(trial.trial_id)
-        )
         return [
             FrozenTrial(
                 number=number,
                 state=state,
                 value=None,
-                values=values.get(trial_id),
+                values=values.get(trial_id) if state.is_finished() else None,
                 datetime_start=_local(start),
                 datetime_complete=_local(complete),
                 params=params.get(trial_id, {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,15 @@ class Checkpoints:
         Args:
             held: arms and numbers of trials that other processes may be saving just now.
         """
-        others = tuple(f"{_stem(arm, number)}" for arm, number in held)
+        others = tuple(_stem(arm, number) for arm, number in held)
         system, folder = _found(self._folder)
         kept = {_found(place)[1] for place in needed if place is not None}
-        for file in system.ls(folder, detail=False, refresh=True):
-            # .part is one while it is written
-            name = file.rpartition("/")[2]
-            if name.endswith((".pt", ".part")) and file not in kept and not name.startswith(others):
-                system.rm_file(file)
+        with suppress(FileNotFoundError):  # others that are done sweep as well
+            for file in system.ls(folder, detail=False, refresh=True):
+                name = file.rpartition("/")[2]
+                ours = name.endswith((".pt", ".part"))  # .part while it is written
+                if ours and file not in kept and not name.startswith(others):
+                    system.rm_file(file)
 
 
 def _stem(arm: str, number: int) -> str:

@@ -57,7 +57,7 @@ def forget_measurements(study: str, store: Store) -> None:
     """Delete what the engines of *study* have measured: there is nothing to go on with."""
     name = Path(MEMORY)
     for file in folder_of(study, store).glob(f"{name.stem}*{name.suffix}"):
-        file.unlink()
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -186,3 +186,33 @@ def test_tables_that_may_not_be_made_are_a_line(postgresql):
         storage_at(postgresql.url(name, f"{name}_guest")),
     ):
         pass
+
+
+@pytest.mark.parametrize("statement", range(1, 8))
+def test_a_trial_that_begins_or_ends_while_it_is_read_is_read_whole(
+    ours, study_id, database, statement
+):
+    tune(ours.engine)
+    trial_id = ours.begin_trial(study_id, running(0))
+    read = []
+
+    with storage_at(database) as other:
+        tune(other.engine)
+
+        def meanwhile(*_):
+            read.append(None)
+            if len(read) == statement:
+                other.end_trial(trial_id, ended(trial_id, *ENDS[0]))
+                other.begin_trial(study_id, running(1))
+
+        event.listen(ours.engine, "after_cursor_execute", meanwhile)
+        found = ours.get_all_trials(study_id)
+        event.remove(ours.engine, "after_cursor_execute", meanwhile)
+
+    assert len(read) >= 7
+    for trial in found:
+        assert trial.params == PARAMS
+        if trial.state == TrialState.RUNNING:
+            assert trial.values is None
+        else:
+            assert (trial.values, len(trial.intermediate_values)) == (ENDS[0][1], len(REPORTS))

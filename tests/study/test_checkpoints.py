@@ -50,6 +50,15 @@ def test_what_is_not_needed_is_swept_and_nothing_else(tmp_path, store, place):
     assert there == [True, False, False, True, True]
 
 
+def test_a_folder_that_others_have_removed_needs_no_sweep(tmp_path, store):
+    kept = Checkpoints(spec_of(tmp_path, None), store)
+    Path(kept.place(TRIAL, 1, 1)).parent.rmdir()
+
+    kept.sweep(set(), [])
+
+    assert not kept.exists(kept.place(TRIAL, 1, 1))
+
+
 def test_studies_of_one_name_in_two_databases_share_a_place(tmp_path, store):
     spec = spec_of(tmp_path, f"file://{tmp_path}/kept")
     ours = Checkpoints(spec, store).place(TRIAL, 1, 1)

@@ -95,7 +95,7 @@ def test_a_process_that_was_given_the_number_of_a_killed_run_is_in_nobodys_way(l
 
 @pytest.mark.parametrize("worker", ["elsewhere:7", ALIVE])
 def test_a_trial_of_a_process_that_may_be_at_work_is_waited_for(left, url, host, worker):
-    study = left(worker, timedelta(seconds=2))
+    study = left(worker, timedelta(seconds=1))
     watcher = Watcher()
 
     assert run(study, url, FEW, host=host, progress=watcher).stopped is None
