@@ -134,3 +134,14 @@ def contents(url: str) -> dict[str, Any]:
             for trial in optuna.load_study(study_name=f"{NAME}/{arm}", storage=storage).trials
         }
     return {"ours": ours, "optuna": theirs}
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[tuple[Any, ...], Any]:
+    """What two :func:`contents` say differently, trial by trial, short enough to be read whole."""
+    return {
+        (tables, *trial, key): (values.get(key), expected[tables].get(trial, {}).get(key))
+        for tables in expected
+        for trial, values in found[tables].items()
+        for key in values
+        if values[key] != expected[tables].get(trial, {}).get(key)
+    }

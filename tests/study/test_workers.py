@@ -21,7 +21,7 @@ from automl_opt.study import runner
 from automl_opt.training.pool import MOST_DEATHS, WorkersDie
 from automl_opt.training.task import load_task
 
-from .examples import MEDIAN, contents, rows_of, run, start, write_study
+from .examples import MEDIAN, contents, differences, rows_of, run, start, write_study
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux' /proc")
 
@@ -127,6 +127,7 @@ def test_a_killed_worker_costs_its_trial_an_attempt_and_no_more(
     settings.append(f"training.checkpoints={place.format(tmp_path)}")
     run(study, url, *settings, host=host, progress=progress)
 
+    assert differences(contents(url), expected) == {}
     assert contents(url) == expected
     assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
     attempts = {f"{row.arm} #{row.number}": row.attempt for row in rows_of(url)}
