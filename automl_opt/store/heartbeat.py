@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine, bindparam, update
 
@@ -59,7 +59,7 @@ def renew(engine: Engine, runs: Sequence[Run]) -> None:
             )
             .values(lease_until=bindparam("until")),
             [
-                {"held": run.run_id, "until": now + timedelta(seconds=run.lease_s)}
+                {"held": run.run_id, "until": run.lease_from(now)}
                 for run in sorted(runs, key=lambda run: run.run_id)
             ],
         )

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -68,6 +68,10 @@ class Run:
     lease_s: float
     epoch: int
     seconds: float  # of training, over all attempts
+
+    def lease_from(self, now: datetime) -> datetime:
+        """Until when the run counts as alive after a sign of life *now*."""
+        return now + timedelta(seconds=self.lease_s)
 
 
 class Ids:

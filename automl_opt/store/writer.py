@@ -275,7 +275,7 @@ class Recorder:
             alive = {key for key, state in states.items() if state == Status.RUNNING}
             news: dict[int, dict[str, Any]] = {
                 # with its epochs: who finds an epoch finds its seconds counted
-                key: {"lease_until": _until(now, held[key]), "seconds": held[key].seconds}
+                key: {"lease_until": held[key].lease_from(now), "seconds": held[key].seconds}
                 for key in sorted(alive)
             }
             for change in changes:
@@ -321,10 +321,6 @@ class _Change:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _until(now: datetime, run: Run) -> datetime:
-    return now + timedelta(seconds=run.lease_s)
 
 
 def _points(
