@@ -109,9 +109,11 @@ trial_run = Table(
         ForeignKey("hpo_environment.id", name="fk_hpo_trial_run_environment"),
         nullable=False,
     ),
+    # the ids of its components, sorted: who has the same has the same rows of hpo_run_plugin
+    Column("parts", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("trial_id", "attempt", name="uq_hpo_trial_run_trial_attempt"),
     Index("ix_hpo_trial_run_state_lease", "state", "lease_until"),
-    Index("ix_hpo_trial_run_study", "study_id"),
+    Index("ix_hpo_trial_run_study", "study_id", "parts"),
     sqlite_autoincrement=True,  # a run id fences off late writers, so none may come twice
 )
 

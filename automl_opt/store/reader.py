@@ -65,7 +65,7 @@ class Reader:
         later = trial_run.alias()
         query = (
             select(
-                *(c for c in trial_run.c if c.name not in ("state", "seed", "env_id")),
+                *(c for c in trial_run.c if c.name not in ("state", "seed", "env_id", "parts")),
                 trial_run.c.state.label("status"),
                 trial_run.c.seed.label("seeds_json"),
                 study.c.arm,

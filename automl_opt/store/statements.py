@@ -235,12 +235,10 @@ def _copy(connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]])
         ) from error
 
 
-def save_parts(
-    connection: Connection,
-    run_id: int,
-    parts: Sequence[tuple[str, Component, Mapping[str, Any]]],
-    ids: Ids,
-) -> None:
+def part_rows(
+    connection: Connection, parts: Sequence[tuple[str, Component, Mapping[str, Any]]], ids: Ids
+) -> list[dict[str, Any]]:
+    """Rows of ``hpo_run_plugin``, but for the run."""
     rows: list[dict[str, Any]] = []
     for role, component, params in parts:
         described = {
@@ -253,15 +251,24 @@ def save_parts(
         }
         rows.append(
             {
-                "run_id": run_id,
                 "role": role,
                 "position": sum(row["role"] == role for row in rows),
                 "plugin_id": ids.of(connection, models.plugin, described),
                 "params_json": _json(params),
             }
         )
-    if rows:
-        connection.execute(_insert_into(models.run_plugin), rows)
+    return rows
+
+
+def parts_of(plugin_ids: Iterable[int]) -> str:
+    """What ``hpo_trial_run.parts`` says of a run with these components."""
+    return ",".join(map(str, sorted(plugin_ids)))
+
+
+def save_parts(connection: Connection, run_id: int, rows: Iterable[Mapping[str, Any]]) -> None:
+    of_run = [{"run_id": run_id, **row} for row in rows]
+    if of_run:
+        connection.execute(_insert_into(models.run_plugin), of_run)
 
 
 def environment_id(

@@ -300,18 +300,30 @@ GROUP BY s.name, s.arm, r.state, r.reason
             Column("sha256", "text", "SHA-256 of its source"),
             Column("trials", "integer", "trials that used it"),
         ),
-        f"""
-SELECT t.study, t.arm, t.role, c.name AS component, c.version, c.distribution,
-    c.distribution_version, c.sha256, t.trials
+        # runs are counted by their parts, in the index; one run of each count says which these are
+        """
+SELECT t.study, t.arm, p.role, c.name AS component, c.version, c.distribution,
+    c.distribution_version, c.sha256, CAST(sum(t.trials) AS bigint) AS trials
 FROM (
-    SELECT s.name AS study, s.arm, p.role, p.plugin_id, count(DISTINCT r.run_id) AS trials
+    SELECT s.name AS study, s.arm, min(r.run_id) AS run_id, count(*) AS trials
     FROM hpo_study s
     JOIN hpo_trial_run r ON r.study_id = s.study_id
-    JOIN hpo_run_plugin p ON p.run_id = r.run_id
-    WHERE {_LATEST}
-    GROUP BY s.name, s.arm, p.role, p.plugin_id
+    WHERE r.run_id NOT IN (
+        SELECT e.run_id FROM hpo_trial_run l
+        JOIN hpo_trial_run e ON e.trial_id = l.trial_id AND e.attempt < l.attempt
+        WHERE l.attempt > 1
+    )
+    GROUP BY s.name, s.arm, r.parts
 ) t
-JOIN hpo_plugin c ON c.id = t.plugin_id
+JOIN hpo_run_plugin p ON p.run_id = t.run_id
+JOIN hpo_plugin c ON c.id = p.plugin_id
+WHERE NOT EXISTS (
+    SELECT 1 FROM hpo_run_plugin b
+    WHERE b.run_id = p.run_id AND b.role = p.role AND b.plugin_id = p.plugin_id
+        AND b.position < p.position
+)
+GROUP BY t.study, t.arm, p.role, c.id, c.name, c.version, c.distribution, c.distribution_version,
+    c.sha256
 """,
     ),
 )

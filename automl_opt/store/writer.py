@@ -136,6 +136,7 @@ class Recorder:
                 seconds, saved = statements.take_over(
                     connection, trial.trial_id, attempts, from_epoch, now
                 )
+                rows = statements.part_rows(connection, parts, self._ids)
                 run_id = statements.insert_attempt(
                     connection,
                     {
@@ -155,9 +156,10 @@ class Recorder:
                         "started_at": now,
                         "checkpoint_uri": saved if from_epoch else None,
                         "env_id": statements.environment_id(connection, environment, self._ids),
+                        "parts": statements.parts_of(row["plugin_id"] for row in rows),
                     },
                 )
-                statements.save_parts(connection, run_id, parts, self._ids)
+                statements.save_parts(connection, run_id, rows)
         except statements.TakenOver:
             return None
         self._ids.commit()

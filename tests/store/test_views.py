@@ -18,7 +18,7 @@ from automl_opt.core.errors import StoreError
 from automl_opt.core.result import Status
 from automl_opt.store import Store, schema, views
 
-from .examples import report, result, save, start, trial, verdict_run
+from .examples import PARTS, report, result, save, start, trial, verdict_run
 
 SPEC = json.dumps(
     {
@@ -40,7 +40,7 @@ ENDS = [
 
 
 DIALECTS = (sqlite.dialect(), postgresql.dialect())
-DIGEST = {"0005": "b4d7b9bfc73cfba1de981d4e4ee7d1bc54c9580037c7897bf204952f6e363279"}
+DIGEST = {"0006": "f31042a0eaa6aa4150cb91c8c92016bf9623ca6268d8d9f357bd4c46215b8f8b"}
 
 
 @pytest.fixture
@@ -205,6 +205,14 @@ def test_what_was_asked_what_it_took_what_failed_and_what_was_used(ask):
     ]
 
 
+def test_a_trial_counts_for_the_components_of_its_latest_attempt(study, ask):
+    start(study, trial(5), parts=PARTS[:1])
+
+    used = {row["component"]: row["trials"] for row in ask("SELECT * FROM hpo_v_plugin")}
+
+    assert used == {"acme.sgd": 6, "acme.clip": 5}
+
+
 def test_a_confirmed_recipe_has_its_mean_and_error_over_seeds(study, ask):
     study.begin_verdict("digits", "recipe", {})
     latest = study.begin_verdict("digits", "recipe", {})
@@ -290,10 +298,15 @@ def test_a_frozen_database_has_its_figures_in_the_views_after_the_upgrade(tmp_pa
     with Store.open(f"sqlite:///{tmp_path}/old.db") as store, store.engine.connect() as connection:
         [arm] = connection.execute(text("SELECT recipe, mean, standard_error FROM hpo_v_confirmed"))
         [run] = connection.execute(text("SELECT value, seconds FROM hpo_v_trial"))
+        used = connection.execute(text("SELECT role, component, trials FROM hpo_v_plugin")).all()
         assert schema.version(connection) == schema.HEAD
 
     assert tuple(arm) == ("sgd", 0.5, pytest.approx(0.25))
     assert tuple(run) == (0.5, 2.0)
+    assert {tuple(each) for each in used} == {
+        ("optimizer", "acme.sgd", 1),
+        ("regularizer", "acme.clip", 1),
+    }
 
 
 def test_a_view_of_somebodys_own_stops_an_upgrade_where_it_must_and_nothing_is_lost(url, study):
@@ -303,6 +316,10 @@ def test_a_view_of_somebodys_own_stops_an_upgrade_where_it_must_and_nothing_is_l
         connection.execute(text("ALTER TABLE hpo_trial_run RENAME COLUMN seconds TO spent"))
         connection.execute(text("DROP VIEW hpo_v_confirmed_curve"))
         connection.execute(text("DROP TABLE hpo_verdict_epoch"))
+        connection.execute(text("DROP VIEW hpo_v_plugin"))
+        connection.execute(text("DROP INDEX ix_hpo_trial_run_study"))
+        connection.execute(text("ALTER TABLE hpo_trial_run DROP COLUMN parts"))
+        connection.execute(text("CREATE INDEX ix_hpo_trial_run_study ON hpo_trial_run (study_id)"))
     depends = study.engine.dialect.name == "postgresql"
 
     if depends:
@@ -311,4 +328,4 @@ def test_a_view_of_somebodys_own_stops_an_upgrade_where_it_must_and_nothing_is_l
         with study.engine.begin() as connection:
             assert schema.version(connection) == "0002"
             connection.execute(text("DROP VIEW mine"))
-    assert schema.upgrade(url).endswith("0002 -> 0005")
+    assert schema.upgrade(url).endswith("0002 -> 0006")
