@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import warnings
@@ -98,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with warnings.catch_warnings():
         if not debug:
             warnings.showwarning = _show_warning
-        sys.exit(_run(["--no-plugins", *rest] if no_plugins else rest, debug))
+        code = _run(["--no-plugins", *rest] if no_plugins else rest, debug)
+    gc.freeze()  # Python would end by looking through all of torch for garbage
+    sys.exit(code)
 
 
 def _run(arguments: list[str], debug: bool) -> int:

@@ -26,14 +26,17 @@ ENOUGH_TO_GUESS = 3
 
 
 @contextmanager
-def open_progress(earlier: Sequence[TrialRow] = ()) -> Iterator[Progress]:
+def open_progress(
+    earlier: Sequence[TrialRow] = (), *, elsewhere: type[Progress] | None = None
+) -> Iterator[Progress]:
     """The progress that fits standard error, where all of it goes.
 
     Args:
         earlier: the study's trials so far.
+        elsewhere: what watches where standard error is no terminal (default: :class:`Lines`).
     """
     if not sys.stderr.isatty():
-        yield Lines()
+        yield (elsewhere or Lines)()
         return
     from rich.console import Console
     from rich.live import Live
@@ -123,6 +126,7 @@ class Screen(Progress):
     def started(self, spec: StudySpec, arms: list[str], finished: int) -> None:
         self._spec = spec
         self._done = self._done_before = finished
+        self._elsewhere, self._note = 0, ""
         self._began = time.monotonic()
         self._arms = {arm: _Line() for arm in arms}
         for row in self._earlier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -122,22 +123,36 @@ def _confirm(spec: StudySpec, host: Host, store: Store, *, quiet: bool) -> None:
 
 def _retune(spec: StudySpec, pairs: int, host: Host, store: Store, *, quiet: bool) -> None:
     """Tune the leading arms again, told on standard error."""
+    from automl_opt.cli.progress import open_progress
+    from automl_opt.study.progress import Progress
     from automl_opt.study.retune import retune  # with torch
 
+    began, before = time.monotonic(), 0
+
     def estimated(cost: RetuneCost) -> None:
+        nonlocal before
+        before = pairs - cost.pairs
         click.echo(
             f"re-tuning {cost.arms[0]} and {cost.arms[1]}: {cost.pairs} pairs to go, at most "
-            f"{cost.trials} trials, about {seconds(cost.seconds)}",
+            f"{cost.trials} trials, about {seconds(cost.seconds)} of training",
             err=True,
         )
 
     def told(pair: Pair) -> None:
         reached = zip(pair.arms, pair.tests, strict=True)
         shown = ", ".join(f"{arm} {number(test)}" for arm, test in reached)
-        click.echo(f"pair {pair.number + 1}  test {spec.metric}: {shown}", err=True)
+        done = pair.number + 1
+        a_pair = (time.monotonic() - began) / (done - before)
+        left = f", at most {seconds(a_pair * (pairs - done))} left" if done < pairs else ""
+        click.echo(f"pair {done} of {pairs}  test {spec.metric}: {shown}{left}", err=True)
 
-    with redirect_stdout(sys.stderr) if quiet else nullcontext():
-        done = retune(spec, pairs, host=host, store=store, estimated=estimated, told=told)
+    with (
+        redirect_stdout(sys.stderr) if quiet else nullcontext(),
+        open_progress(elsewhere=Progress) as progress,
+    ):
+        done = retune(
+            spec, pairs, host=host, store=store, estimated=estimated, told=told, progress=progress
+        )
     _leave_if(done.stopped)
 
 

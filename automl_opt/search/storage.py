@@ -8,9 +8,11 @@ stands on private ones of the one minor version that we allow.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import defaultdict
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -161,7 +163,20 @@ class Storage(RDBStorage):
             return found
         with _create_scoped_session(self.scoped_session) as session:
             models.StudyModel.find_or_raise_by_id(study_id, session)
-            return _History(session, study_id, states, trial_id_greater_than).trials()
+            with _uncollected():
+                return _History(session, study_id, states, trial_id_greater_than).trials()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles, which else looks again and again at all that is kept."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class _History:

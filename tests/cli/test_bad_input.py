@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from .shell import QUIET, STUDY, TASK, Done, automl_opt, write_study
+from .shell import QUIET, STUDY, TASK, automl_opt, write_study
 
 
 @dataclass(frozen=True)
@@ -429,36 +428,6 @@ BAD = [
 ]
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What came of one of them."""
-
-    done: Done
-    rows_before: list[str]
-    rows_after: list[str]
-    new_files: set[str]
-
-
-@pytest.fixture(scope="module")
-def seen(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Seen]]:
-    """Every bad input run as a process of its own, on a finished study, two at a time."""
-    root = tmp_path_factory.mktemp("bad")
-
-    def see(bad: Bad) -> Seen:
-        folder = shutil.copytree(finished, root / bad.name.replace(" ", "-"))
-        study = STUDY.replace(*bad.edit) if bad.edit[0] else STUDY
-        (folder / "study.toml").write_text(study + bad.add)
-        (folder / "task.py").write_text(bad.task)
-        bad.spoil(folder)
-        files, before = names(folder), rows(folder)
-        done = automl_opt(*bad.arguments, folder=folder)
-        return Seen(done, before, rows(folder), names(folder) - files)
-
-    with ThreadPoolExecutor(2) as pool:
-        futures = {bad.name: pool.submit(see, bad) for bad in BAD}
-        yield lambda bad: futures[bad.name].result()
-
-
 def names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir() if file.suffix not in (".db-wal", ".db-shm")}
 
@@ -475,17 +444,24 @@ def rows(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_bad_input_ends_with_code_2_and_a_short_message_and_loses_nothing(bad, seen):
-    found = seen(bad)
+def test_bad_input_ends_with_code_2_and_a_short_message_and_loses_nothing(bad, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "bad")
+    study = STUDY.replace(*bad.edit) if bad.edit[0] else STUDY
+    (folder / "study.toml").write_text(study + bad.add)
+    (folder / "task.py").write_text(bad.task)
+    bad.spoil(folder)
+    files, before = names(folder), rows(folder)
 
-    assert found.done.code == 2, found.done.err
-    assert "Traceback" not in found.done.err
-    assert [words for words in bad.says if words not in found.done.err] == [], found.done.err
-    assert 1 <= len(found.done.err.strip().splitlines()) <= 3, found.done.err
-    assert found.done.out == ""
-    if found.rows_before:
-        assert found.rows_after == found.rows_before
-    assert found.new_files <= {"automl_opt.db"}
+    done = automl_opt(*bad.arguments, folder=folder)
+
+    assert done.code == 2, done.err
+    assert "Traceback" not in done.err
+    assert [words for words in bad.says if words not in done.err] == [], done.err
+    assert 1 <= len(done.err.strip().splitlines()) <= 3, done.err
+    assert done.out == ""
+    if before:
+        assert rows(folder) == before
+    assert names(folder) - files <= {"automl_opt.db"}
 
 
 def test_debug_shows_where_an_error_was_raised(finished):

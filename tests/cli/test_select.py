@@ -67,6 +67,17 @@ def test_stopped_by_ctrl_c_it_goes_on_where_it_was(folder):
     assert len(done.err.splitlines()) < 30
 
 
+def test_retune_tells_of_each_pair_and_what_is_left(folder):
+    done = automl_opt("select", ".", "--retune", "6", folder=folder)
+
+    assert done.code == 0, done.err
+    cost, *pairs = done.err.splitlines()
+    assert ": 6 pairs to go, at most 24 trials, about " in cost
+    assert [told.partition("  ")[0] for told in pairs] == [f"pair {i} of 6" for i in range(1, 7)]
+    assert ["s left" in told for told in pairs] == [True] * 5 + [False]
+    assert "Tuned independently 6 times each with 2 trials" in done.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -42,11 +42,21 @@ def workers_of(pid):
     return {worker for child in children(pid) for worker in children(child) if is_alive(worker)}
 
 
+def stat(pid):
+    """What ``/proc/PID/stat`` says from the third field, the state, on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def is_alive(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return stat(pid)[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def started(pid):
+    """When the process began, in ticks since the machine did: numbers are used again."""
+    return int(stat(pid)[19])
 
 
 def wait_until(true, what, seconds=60.0):
@@ -95,7 +105,7 @@ def test_a_pruned_trial_has_the_beginning_of_its_curve(alone, host, tmp_path):
 
 
 class Killing(runner.Progress):
-    """Kills workers when so many epochs were reported."""
+    """Kills the oldest workers when so many epochs were reported."""
 
     def __init__(self, at, victims):
         self.at, self.victims = at, victims
@@ -104,7 +114,7 @@ class Killing(runner.Progress):
     def epoch(self, report):
         self.seen += 1
         if self.seen in self.at:
-            for pid in sorted(workers_of(os.getpid()))[: self.victims]:
+            for pid in sorted(workers_of(os.getpid()), key=started)[: self.victims]:
                 os.kill(pid, signal.SIGKILL)
                 self.killed += 1
 
