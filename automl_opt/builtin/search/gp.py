@@ -1,11 +1,14 @@
 """A small Gaussian process in NumPy: Matérn-5/2 around a trend, fitted by MAP.
 
 Each parameter has one lengthscale. The trend is a quadratic function of the parameters: what is
-good is often a bowl or a slope, and few trials show that before they show anything else.
+good is often a bowl or a slope, and few trials show that before they show anything else. Its
+products of two parameters have a variance of their own, which the data raise where parameters
+interact: there are p (p - 1) / 2 of them, and what few trials tell would be lost among so many.
 
 Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1, sections 2.7
-(the trend, its coefficients integrated out), 4.2.2 (the quadratic kernel) and 5.4; log-EI by Ament
-et al. 2023, arXiv:2310.20708. The gradients need no tensor of all differences: with
+(the trend, its coefficients integrated out), 4.2.2 (the quadratic kernel) and 5.4; a variance for
+each order of interaction by Duvenaud et al. 2011, arXiv:1112.4394; log-EI by Ament et al. 2023,
+arXiv:2310.20708. The gradients need no tensor of all differences: with
 ``S = M ∘ slope``,
 ``Σ_ij S_ij (x_id - x_jd)² = 2 (S1 · x_d² - x_d · S x_d)``.
 """
@@ -35,7 +38,9 @@ class Prior:
 
     Args:
         weight: centre of 1/ℓ², where each parameter's range is 1; weight_sd: of its logarithm.
-        trend, trend_sd: of the variance of the trend's coefficients, at points scaled by 1/ℓ.
+        trend, trend_sd: of the variance of the trend's coefficients of 1, x and x², at points
+            scaled by 1/ℓ.
+        products, products_sd: of the variance of its coefficients of products of two parameters.
         signal_sd: about a signal variance of 1.
         noise, noise_sd: of the noise variance.
     """
@@ -44,17 +49,22 @@ class Prior:
     weight_sd: float = 1.0
     trend: float = 0.1
     trend_sd: float = 1.5
+    products: float = 0.02
+    products_sd: float = 1.5
     signal_sd: float = 0.7
     noise: float = 1e-3
     noise_sd: float = 1.5
 
     def centre(self, groups: int) -> Array:
-        """``[groups + 3]``: log weights, then the logs of trend, signal and noise variance."""
-        rest = [math.log(self.trend), 0.0, math.log(self.noise)]
+        """``[groups + 4]``: log weights, then the logs of the variances.
+
+        Of the trend, its products, the signal and the noise.
+        """
+        rest = [math.log(self.trend), math.log(self.products), 0.0, math.log(self.noise)]
         return np.array([math.log(self.weight)] * groups + rest)
 
     def deviation(self, groups: int) -> Array:
-        rest = [self.trend_sd, self.signal_sd, self.noise_sd]
+        rest = [self.trend_sd, self.products_sd, self.signal_sd, self.noise_sd]
         return np.array([self.weight_sd] * groups + rest)
 
 
@@ -70,6 +80,23 @@ def matern(squared: Array) -> tuple[Array, Array]:
     correlation += slope
     slope *= -5.0 / 6.0
     return correlation, slope
+
+
+def trend_covariance(
+    one: Array, other: Array, variance: float, products: float
+) -> tuple[Array, Array]:
+    """Of the trend, between the rows of two scaled sets of points, and ``x · x'``: ``[n, m]``.
+
+    ``variance · (1 + 2 x · x' + Σ x_d² x'_d²) + products · ((x · x')² - Σ x_d² x'_d²)``: with equal
+    variances the quadratic kernel.
+    """
+    inner = one @ other.T
+    covariance = products * inner
+    covariance += 2.0 * variance
+    covariance *= inner
+    covariance += ((variance - products) * one**2) @ (other**2).T
+    covariance += variance
+    return covariance, inner
 
 
 def squared_distances(one: Array, other: Array) -> Array:
@@ -102,17 +129,15 @@ def negative_log_posterior(
     """Minus log (likelihood × prior), without constants, and its gradient in *theta*.
 
     Args:
-        theta: ``[g + 3]``, see :meth:`Prior.centre`.
+        theta: ``[g + 4]``, see :meth:`Prior.centre`.
         points: ``[n, width]``; targets: ``[n]``, around 0.
         groups: int ``[width]``, which weight a column has.
     """
-    count = len(theta) - 3
-    trend, signal, noise = np.exp(theta[-3:]).tolist()
+    count = len(theta) - 4
+    trend, products, signal, noise = np.exp(theta[-4:]).tolist()
     scaled = (points - CENTRE) * np.exp(0.5 * theta[groups])
     correlation, slope = matern(squared_distances(scaled, scaled))
-    product = scaled @ scaled.T
-    product += 1.0
-    covariance = trend * product * product
+    covariance, inner = trend_covariance(scaled, scaled, trend, products)
     covariance += signal * correlation
     covariance[np.diag_indices_from(covariance)] += noise + JITTER
     try:
@@ -123,14 +148,17 @@ def negative_log_posterior(
     inverted -= np.outer(alpha, alpha)
     weighted = inverted * slope
     weighted *= signal
-    by_column = weighted.sum(axis=1) @ (scaled**2) - np.einsum(
-        "ij,ij->j", scaled, weighted @ scaled
-    )
-    weighted = inverted * product
-    weighted *= trend
-    by_column += np.einsum("ij,ij->j", scaled, weighted @ scaled)
+    squares = scaled**2
+    by_column = weighted.sum(axis=1) @ squares - np.einsum("ij,ij->j", scaled, weighted @ scaled)
+    weighted = inverted * inner
+    of_slopes = np.einsum("ij,ij->j", scaled, inverted @ scaled)
+    of_bowls = np.einsum("ij,ij->j", squares, inverted @ squares)
+    of_products = np.einsum("ij,ij->j", scaled, weighted @ scaled) - of_bowls
+    by_column += trend * (of_slopes + of_bowls) + products * of_products
+    of_trend = float(inverted.sum() + 2.0 * of_slopes.sum() + of_bowls.sum())
     gradient = np.empty_like(theta)
-    gradient[-3] = 0.5 * float(np.vdot(weighted, product))
+    gradient[-4] = 0.5 * (trend * of_trend)
+    gradient[-3] = 0.5 * (products * float(of_products.sum()))
     gradient[:count] = np.bincount(groups, by_column, minlength=count)
     trace = float(np.trace(inverted))
     gradient[-2] = 0.5 * (signal * float(np.vdot(inverted, correlation)))
@@ -175,7 +203,7 @@ class Posterior:
 
     def __init__(self, theta: Array, points: Array, targets: Array, groups: Any) -> None:
         self.theta, self.points, self.targets, self.groups = theta, points, targets, groups
-        self.trend, self.signal, self.noise = np.exp(theta[-3:]).tolist()
+        self.trend, self.products, self.signal, self.noise = np.exp(theta[-4:]).tolist()
         self.roots = np.exp(0.5 * theta[groups])
         self._scaled = (points - CENTRE) * self.roots
         covariance, *_ = self._covariance(self._scaled)
@@ -202,18 +230,19 @@ class Posterior:
         return matern(squared_distances(one * self.roots, other * self.roots))[0]
 
     def _covariance(self, scaled: Array) -> tuple[Array, Array, Array]:
-        """Prior covariance ``[n, m]`` with the data; Matérn's slope; ``1 + x · x'``."""
+        """Prior covariance ``[n, m]`` with the data; Matérn's slope; ``x · x'``."""
         correlation, slope = matern(squared_distances(scaled, self._scaled))
-        product = scaled @ self._scaled.T
-        product += 1.0
-        covariance = self.trend * product * product
+        covariance, inner = trend_covariance(scaled, self._scaled, self.trend, self.products)
         covariance += self.signal * correlation
-        return covariance, slope, product
+        return covariance, slope, inner
 
     def _moments(self, scaled: Array, covariance: Array) -> tuple[Array, Array, Array]:
         """Posterior means and standard deviations ``[n]``, and ``covariance @ inverted``."""
         solved = covariance @ self.inverted
-        prior = self.signal + self.trend * (1.0 + np.einsum("ij,ij->i", scaled, scaled)) ** 2
+        squares = scaled**2
+        norm, fourth = squares.sum(axis=1), (squares * squares).sum(axis=1)
+        prior = self.signal + self.trend * (1.0 + 2.0 * norm + fourth)
+        prior += self.products * (norm * norm - fourth)
         variance = np.maximum(prior - np.einsum("ij,ij->i", solved, covariance), 1e-12)
         return covariance @ self.alpha, np.sqrt(variance), solved
 
@@ -239,7 +268,7 @@ class Posterior:
     def log_ei_gradient(self, points: Array, target: float) -> tuple[Array, Array]:
         """Log expected improvement ``[n]`` and its gradient ``[n, width]``."""
         scaled = (points - CENTRE) * self.roots
-        covariance, slope, product = self._covariance(scaled)
+        covariance, slope, inner = self._covariance(scaled)
         means, deviations, solved = self._moments(scaled, covariance)
         z = (target - means) / deviations
         log_h, ratio = log_improvement(z)
@@ -248,11 +277,11 @@ class Posterior:
         weights = rise[:, None] * self.alpha - spread[:, None] * solved
         w = (self.signal * weights) * slope
         towards = w.sum(axis=1)[:, None] * scaled - w @ self._scaled
-        weights *= product
-        across = self.trend * (weights @ self._scaled)
-        own = (self.trend * spread * (1.0 + np.einsum("ij,ij->i", scaled, scaled)))[
-            :, None
-        ] * scaled
+        squares, apart = scaled**2, self.trend - self.products
+        across = ((self.trend + self.products * inner) * weights) @ self._scaled
+        across += apart * scaled * (weights @ self._scaled**2)
+        norm = squares.sum(axis=1, keepdims=True)
+        own = spread[:, None] * scaled * (self.trend + self.products * norm + apart * squares)
         gradient: Array = 2.0 * self.roots * (towards + across + own)
         return np.log(deviations) + log_h, gradient
 

@@ -77,8 +77,8 @@ def model(history: History, view: str) -> Surrogate:
     note: Mapping[str, Any] = {}
     if last is None or theta is None or len(history) >= GROWTH * last["n"]:
         theta = fit(points, targets, groups, prior, theta)
-        weights = dict(zip(names, theta[:-3].tolist(), strict=True))
-        note = {key: {"n": len(history), "weights": weights, "rest": theta[-3:].tolist()}}
+        weights = dict(zip(names, theta[:-4].tolist(), strict=True))
+        note = {key: {"n": len(history), "weights": weights, "variances": theta[-4:].tolist()}}
     posterior = Posterior(theta, points, targets, groups)
     means = posterior.means(points)
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
@@ -114,9 +114,9 @@ def _groups(space: Space) -> tuple[Any, tuple[str, ...]]:
 
 
 def _theta(last: Mapping[str, Any], names: tuple[str, ...], prior: Prior) -> Array:
-    """The kernel that *last* notes; parameters that came later start at the prior."""
+    """The kernel that *last* notes; what is not in it starts at the prior."""
     theta = prior.centre(len(names))
     for i, name in enumerate(names):
         theta[i] = last["weights"].get(name, theta[i])
-    theta[-3:] = last["rest"]
+    theta[-4:] = last.get("variances", theta[-4:])
     return theta

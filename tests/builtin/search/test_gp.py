@@ -24,19 +24,32 @@ GROUPS = np.array([0, 1, 1, 2])
 PRIOR = Prior(2.0)
 
 
-class Centred(DotProduct):
-    """Scikit-learn's kernel of a Bayesian linear model, in each number scaled from its middle."""
+def bowls(x):
+    """Whose inner products are the trend's without products: 1, √2 x, x²."""
+    return np.concatenate([np.ones((len(x), 1)), math.sqrt(2) * x, x**2], axis=1)
 
-    def __init__(self, roots=1.0, sigma_0=1.0, sigma_0_bounds="fixed"):
+
+def products(x):
+    """The products of two different columns, times √2."""
+    one, other = np.triu_indices(x.shape[1], 1)
+    return math.sqrt(2) * x[:, one] * x[:, other]
+
+
+class Linear(DotProduct):
+    """Scikit-learn's kernel of a linear model in *features* of numbers scaled from their middle."""
+
+    def __init__(self, features=bowls, roots=1.0, sigma_0=0.0, sigma_0_bounds="fixed"):
         super().__init__(sigma_0, sigma_0_bounds)
-        self.roots = roots
+        self.features, self.roots = features, roots
 
     def __call__(self, X, Y=None, eval_gradient=False):
-        Y = None if Y is None else (Y - 0.5) * self.roots
-        return super().__call__((X - 0.5) * self.roots, Y)
+        return super().__call__(self._of(X), None if Y is None else self._of(Y))
 
     def diag(self, X):
-        return super().diag((X - 0.5) * self.roots)
+        return super().diag(self._of(X))
+
+    def _of(self, X):
+        return self.features((X - 0.5) * self.roots)
 
 
 @pytest.fixture
@@ -48,13 +61,13 @@ def data():
 
 @pytest.fixture
 def theta():
-    return np.array([0.3, -0.5, 1.2, -0.7, 0.2, math.log(0.05)])
+    return np.array([0.3, -0.5, 1.2, -0.7, -1.6, 0.2, math.log(0.05)])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_of_the_posterior_of_the_kernel_is_that_of_finite_differences(data, seed):
     points, targets = data
-    theta = PRIOR.centre(3) + np.random.default_rng(seed).normal(0, 1, 6)
+    theta = PRIOR.centre(3) + np.random.default_rng(seed).normal(0, 1, 7)
 
     def value(t):
         return negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0]
@@ -68,8 +81,9 @@ def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
     points, targets = data
     new = np.random.default_rng(1).random((7, 4))
     lengths = np.exp(-0.5 * theta[GROUPS])
-    around = ConstantKernel(math.exp(theta[-2])) * Matern(lengths, nu=2.5)
-    kernel = ConstantKernel(math.exp(theta[-3])) * Centred(1.0 / lengths) ** 2 + around
+    trend, across, signal = (ConstantKernel(v) for v in np.exp(theta[-4:-1]))
+    kernel = trend * Linear(bowls, 1.0 / lengths) + across * Linear(products, 1.0 / lengths)
+    kernel += signal * Matern(lengths, nu=2.5)
     twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[-1]) + JITTER, optimizer=None)
     twin.fit(points, targets)
 
@@ -86,7 +100,7 @@ def test_the_fit_is_no_worse_than_any_of_many_random_kernels(data):
     found = fit(points, targets, GROUPS, PRIOR, iterations=100)
 
     reached, gradient = negative_log_posterior(found, points, targets, GROUPS, PRIOR)
-    random = PRIOR.centre(3) + np.random.default_rng(0).normal(0, 1.5, (200, 6))
+    random = PRIOR.centre(3) + np.random.default_rng(0).normal(0, 1.5, (200, 7))
     assert reached <= min(
         negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0] for t in random
     )
