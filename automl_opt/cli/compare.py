@@ -57,7 +57,7 @@ def _result(study: str, storage: str | None) -> TaskResult:
     from automl_opt.study.ranking import ranking_of
     from automl_opt.study.selection import search_score
 
-    with Store.open(url, must_exist=True) as store:
+    with Store.open_to_read(url) as store:
         ranking = ranking_of(store, spec.name)
         trials = store.trials(spec.name)
         score = search_score(spec, store.studies(spec.name)[0])

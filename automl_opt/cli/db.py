@@ -116,7 +116,7 @@ def export(
     from automl_opt.store import Store
     from automl_opt.store.export import export_views
 
-    with Store.open(storage, must_exist=True) as store:
+    with Store.open_to_read(storage) as store:
         written = export_views(store.engine, output, names=views, study=study, format=format)
     if as_json:
         echo_json([{"file": str(file), "rows": rows} for file, rows in written.items()])

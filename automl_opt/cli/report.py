@@ -55,7 +55,7 @@ def report(study: str, output: str | None, storage: str | None, as_json: bool) -
     from automl_opt.store import Store
     from automl_opt.study.ranking import ranking_of
 
-    with Store.open(url, must_exist=True) as store:
+    with Store.open_to_read(url) as store:
         ranking = ranking_of(store, spec.name)
         failed = _failures(store.trials(spec.name))
     if as_json:
@@ -78,7 +78,7 @@ def _write_page(spec: StudySpec, url: str, output: str) -> None:
     from automl_opt.study.report import report_of
     from automl_opt.study.sections import sections, title_of
 
-    with Store.open(url, must_exist=True) as store:
+    with Store.open_to_read(url) as store:
         found = report_of(spec, store, installed_plugins().catalog)
     if kind == ".json":
         Path(output).write_text(json.dumps(found.data(), indent=2), encoding="utf-8")
@@ -147,7 +147,7 @@ def status(study: str, storage: str | None, as_json: bool) -> None:
     from automl_opt.store import Store
     from automl_opt.study.ranking import is_spent, known_arms
 
-    with Store.open(url, must_exist=True) as store:
+    with Store.open_to_read(url) as store:
         arms = known_arms(store, spec.name)
         studies = store.studies(spec.name)
         settings = json.loads(studies[0].spec_json)

@@ -78,7 +78,7 @@ def select(
     spec, url = read_study(study, asked, storage)
     host = installed_plugins()
     from automl_opt.store import Store
-    from automl_opt.study.selection import selection_of
+    from automl_opt.study import selection
 
     with Store.open(url, must_exist=True) as store:
         if extend:
@@ -87,7 +87,7 @@ def select(
             _confirm(spec, host, store, quiet=as_json)
         if pairs is not None:
             _retune(spec, pairs, host, store, quiet=as_json)
-        found = selection_of(spec, store, host.catalog)
+        found = selection.select(spec, store, host.catalog)
     if as_json:
         echo_json(found.data())
     else:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
@@ -29,13 +30,7 @@ def open_engine(url: str) -> Engine:
     Raises:
         StoreError: *url* cannot be read, or its driver is not installed.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise StoreError(
-            f"{_without_secrets(url)!r} is no database URL; "
-            "write sqlite:///file.db or postgresql+psycopg://user@host/database"
-        ) from error
+    parsed = _parsed(url)
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     try:
@@ -62,6 +57,24 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _leave_transactions_to_us)
         event.listen(engine, "begin", _begin)
     return engine
+
+
+def url_to_read(url: str) -> str:
+    """*url*, for one who will only read.
+
+    SQLite puts a file beside a database in WAL mode, for readers too. Where it may not, and nobody
+    has left one, nobody is writing: SQLite is then told that the file will not change.
+    """
+    parsed = _parsed(url)
+    file = sqlite_file(parsed)
+    if file is None or parsed.query or not file.exists() or os.access(file.parent, os.W_OK):
+        return url
+    if Path(f"{file}-wal").exists():
+        return url
+    database = f"file:{quote(str(file.absolute()))}"
+    return parsed.set(database=database, query={"immutable": "1", "uri": "true"}).render_as_string(
+        hide_password=False
+    )
 
 
 def tune(engine: Engine) -> None:
@@ -126,7 +139,17 @@ def sqlite_file(url: URL) -> Path | None:
         return None
     if url.query.get("mode") == "memory":
         return None
-    return Path(name.removeprefix("file:"))
+    return Path(unquote(name[5:]) if name.startswith("file:") else name)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise StoreError(
+            f"{_without_secrets(url)!r} is no database URL; "
+            "write sqlite:///file.db or postgresql+psycopg://user@host/database"
+        ) from error
 
 
 def _patience(url: URL) -> dict[str, Any]:
@@ -158,6 +181,8 @@ def _use_wal(connection: Any) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
             return  # in memory and on some network folders it stays what it was
         except sqlite3.OperationalError as error:
+            if "readonly" in str(error):
+                return  # who will write is told so when writing
             if "locked" not in str(error) or time.monotonic() > give_up_at:
                 raise
             time.sleep(0.01)
@@ -178,7 +203,7 @@ def _reason(url: URL, error: DBAPIError) -> str:
     if isinstance(error, IntegrityError):
         return f"refused what was written, nothing was kept: {said}"
     if _is_postgresql(url):
-        return _postgresql_reason(said)
+        return _postgresql_reason(said, (error.statement or "").lstrip().upper())
     if "unable to open database file" in said:
         return f"cannot be opened: {_why_unopenable(file)}"
     if "not a database" in said:
@@ -195,9 +220,11 @@ def _reason(url: URL, error: DBAPIError) -> str:
     return said
 
 
-def _postgresql_reason(said: str) -> str:
+def _postgresql_reason(said: str, statement: str) -> str:
     if "no password supplied" in said:
         return "the role needs a password: set PGPASSWORD, or keep it in ~/.pgpass"
+    if "permission denied" in said and statement.startswith("SELECT"):
+        return f"this role may not read what is asked: {said}"
     if "permission denied" in said or "read-only transaction" in said:
         return f"this role may not write what a study needs: {said}"
     return said

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from automl_opt.core.errors import StoreError
 from automl_opt.store import views
-from automl_opt.store.engine import open_engine, reading, shown, sqlite_file, writing
+from automl_opt.store.engine import open_engine, reading, shown, sqlite_file, url_to_read, writing
 
 VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = VERSIONS[-1]
@@ -37,6 +37,27 @@ def ensure(engine: Engine) -> None:
         _upgrade(engine)
 
 
+def require(engine: Engine) -> None:
+    """Change nothing.
+
+    Raises:
+        StoreError: the schema is not :data:`HEAD`.
+    """
+    with reading(engine) as connection:
+        found = version(connection)
+    _refuse_unknown(engine, found)
+    if found is None:
+        raise StoreError(
+            f"{shown(engine.url)} has no tables of automl-opt; run the study first, "
+            "or name another --storage"
+        )
+    if found != HEAD:
+        raise StoreError(
+            f"{shown(engine.url)} has schema {found}, and reading needs {HEAD}: "
+            "'automl-opt db upgrade' brings it there, by a user who may write"
+        )
+
+
 def upgrade(url: str) -> str:
     """Bring the database at *url* to :data:`HEAD`, and say what was done."""
     engine = open_engine(url)
@@ -57,7 +78,7 @@ def check(url: str) -> str:
     Raises:
         StoreError: it cannot be opened, or its schema is of a version not known here.
     """
-    engine = open_engine(url)
+    engine = open_engine(url_to_read(url))
     name = shown(engine.url)
     file = sqlite_file(engine.url)
     if file is not None and not file.exists():

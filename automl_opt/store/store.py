@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -9,7 +11,14 @@ from sqlalchemy import Engine, text
 
 from automl_opt.core.errors import StoreError
 from automl_opt.store import schema
-from automl_opt.store.engine import open_engine, shown, sqlite_file, tune, writing
+from automl_opt.store.engine import (
+    open_engine,
+    shown,
+    sqlite_file,
+    tune,
+    url_to_read,
+    writing,
+)
 from automl_opt.store.reader import Reader
 from automl_opt.store.verdicts import Verdicts
 from automl_opt.store.writer import Recorder
@@ -36,15 +45,24 @@ class Store(Recorder, Reader, Verdicts):
                 reached or written or is none, or a newer automl-opt has written it.
         """
         engine = open_engine(url)
-        file = sqlite_file(engine.url)
-        if must_exist and file is not None and not file.exists():
-            raise StoreError(f"{shown(engine.url)}: there is no such file; run the study first")
-        try:
+        if must_exist:
+            _require_file(engine)
+        with _disposed_if_it_fails(engine):
             schema.ensure(engine)
             _try_to_write(engine)
-        except BaseException:
-            engine.dispose()
-            raise
+        return cls(engine)
+
+    @classmethod
+    def open_to_read(cls, url: str) -> Store:
+        """Open the database at *url* for methods that read; the right to write is not needed.
+
+        Raises:
+            StoreError: as :meth:`open`, and where the schema is not ours, or there is none.
+        """
+        engine = open_engine(url_to_read(url))
+        _require_file(engine)
+        with _disposed_if_it_fails(engine):
+            schema.require(engine)
         return cls(engine)
 
     @property
@@ -89,6 +107,21 @@ class Store(Recorder, Reader, Verdicts):
         except StoreError:
             if error is None:  # else the error on its way is the one to tell
                 raise
+
+
+def _require_file(engine: Engine) -> None:
+    file = sqlite_file(engine.url)
+    if file is not None and not file.exists():
+        raise StoreError(f"{shown(engine.url)}: there is no such file; run the study first")
+
+
+@contextmanager
+def _disposed_if_it_fails(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _try_to_write(engine: Engine) -> None:

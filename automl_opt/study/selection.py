@@ -59,7 +59,7 @@ class Selection:
 
 
 def selection_of(spec: StudySpec, store: Store, catalog: Catalog) -> Selection:
-    """Judge and audit what the database holds; trains nothing.
+    """Judge and audit what the database holds; trains nothing and writes nothing.
 
     Raises:
         StoreError: it holds no such study.
@@ -70,7 +70,6 @@ def selection_of(spec: StudySpec, store: Store, catalog: Catalog) -> Selection:
     studies, trials = store.studies(spec.name), store.trials(spec.name)
     settings = json.loads(studies[0].spec_json)
     findings = audit(studies, trials, catalog, search_score(spec, studies[0]))
-    store.save_findings(spec.name, findings)
     found = standing(store, spec.name)
     plan, runs, verdict = None, list[VerdictRun](), None
     said = ["No verdict yet: no recipe was trained with fresh seeds; --confirm does."]
@@ -103,6 +102,13 @@ def selection_of(spec: StudySpec, store: Store, catalog: Catalog) -> Selection:
             "retune": math.fsum(trial.seconds for trial in _retuned(store, spec.name)),
         },
     )
+
+
+def select(spec: StudySpec, store: Store, catalog: Catalog) -> Selection:
+    """:func:`selection_of`, and what the audit found is kept for the views."""
+    found = selection_of(spec, store, catalog)
+    store.save_findings(spec.name, found.findings)
+    return found
 
 
 def _retuned(store: Store, name: str) -> Iterator[TrialRow]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from automl_opt.cli.main import cli
 from automl_opt.core.errors import StoreError
 from automl_opt.plugin.host import ALLOW_LIST
 from automl_opt.store import Store, engine
@@ -135,6 +136,23 @@ def test_a_role_that_may_only_read_is_refused_before_anything_is_trained(guarded
     ):
         with pytest.raises(StoreError, match="this role may not write what a study needs"):
             Store.open(url)
+
+
+def test_a_role_that_may_only_read_is_told_of_a_study(guarded, postgresql, study, monkeypatch):
+    monkeypatch.chdir(study)
+    monkeypatch.setenv(ALLOW_LIST, "")
+    name = guarded.rpartition("/")[2]
+    words = ["run", str(study), "--storage", postgresql.url(name)]
+    assert cli.main(words, standalone_mode=False) == 0
+    reader = ["--storage", postgresql.url(name, "reader")]
+
+    with pytest.raises(StoreError, match="this role may not read what is asked"):
+        cli.main(["status", str(study), *reader], standalone_mode=False)
+    postgresql.sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", name)
+    for words in (["status"], ["report"], ["report", "-o", "page.md"]):
+        cli.main([*words, str(study), *reader], standalone_mode=False)
+
+    assert "sgd" in (study / "page.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])

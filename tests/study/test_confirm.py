@@ -16,6 +16,7 @@ from automl_opt.core.spec import load_study
 from automl_opt.core.verdict import Outcome
 from automl_opt.plugin.host import Host
 from automl_opt.store import Store, models
+from automl_opt.study import selection
 from automl_opt.study.confirm import confirm, held_out
 from automl_opt.study.progress import Progress
 from automl_opt.study.selection import judged, selection_of, standing
@@ -305,7 +306,7 @@ def test_accuracy_is_not_credited_with_less_spread_than_half_an_example(folder, 
 def test_the_views_hold_what_the_selection_says(confirmed, host):
     folder, _ = confirmed
     with opened(folder) as store:
-        said = selection_of(load_study(folder / "study", [SEEDS]), store, host.catalog).data()
+        said = selection.select(load_study(folder / "study", [SEEDS]), store, host.catalog).data()
 
         def ask(query):
             with store.engine.connect() as connection:
@@ -342,7 +343,7 @@ def test_the_views_hold_what_the_selection_says(confirmed, host):
 def test_without_a_verdict_the_selection_says_so_and_audits(folder, host):
     spec = load_study(folder / "study")
     with opened(folder) as store:
-        found = selection_of(spec, store, host.catalog)
+        found = selection.select(spec, store, host.catalog)
         rows = store.findings(NAME)
 
     assert found.verdict is None
