@@ -13,7 +13,7 @@ from automl_opt.core.spec import load_study
 from automl_opt.search.interaction import Interaction
 from automl_opt.store import Store
 from automl_opt.study.confirm import confirm
-from automl_opt.study.page import Code, Section, Table, Text, html, markdown
+from automl_opt.study.page import Bullets, Code, Section, Table, Text, html, markdown
 from automl_opt.study.report import report_of
 from automl_opt.study.sections import sections, spread, title_of
 
@@ -80,6 +80,29 @@ def test_every_plot_is_there_and_the_file_is_small(after):
 
     assert len(re.findall('role="img"', page)) == 6
     assert len(page.encode()) < 3_000_000
+
+
+NEVER = re.compile(
+    r"best (?:optimizer|scheduler|regularizer|initializer|recipe|arm)|\bP ?[(=<>]|\bp ?[=<>]|probab"
+    r"|signific|new data|unseen|generali[sz]|\bprove|optimizer \w+ (?:is|beats|wins)|\bnan\b|None",
+    re.IGNORECASE,
+)
+"""What the protocol does not let a tool say, wherever on the page."""
+
+
+def test_nowhere_is_said_what_the_protocol_forbids(before, after):
+    told = Interaction(first="optimizer.lr", second="batch_size", share=0.3, told=True)
+    found = {"sgd": [told], "adamw": [replace(told, told=False)], "adam": []}  # each of its forms
+    for report in (before, after):
+        page = markdown(title_of(report), sections(replace(report, interactions=found)))
+
+        assert "depends on the other's" in page
+        assert NEVER.findall(page) == []
+
+
+@pytest.mark.parametrize("wrong", ["adam is the best optimizer", "P(better) = .97", "on new data"])
+def test_the_forbidden_would_be_found_on_a_page(wrong):
+    assert NEVER.search(markdown("A title", [Section("Verdict", [Bullets([wrong])])]))
 
 
 WIDE = [
