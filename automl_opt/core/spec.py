@@ -70,6 +70,7 @@ class StudySpec:
         direction: ``None``: the metric's own.
         threads: CPU threads; ``None``: one for small models, torch's own number otherwise.
         together: how many trials are in training at a time, or ``"auto"``.
+        compile: whether trials that are trained as one model run compiled code.
         workers: how many of the *executor*'s share them.
         executor: ``processes`` of this machine, or ``ray``: actors of a cluster.
         gpus_per_worker: of an actor; ``None``: what there is is shared evenly.
@@ -97,6 +98,7 @@ class StudySpec:
     precision: str
     threads: int | None
     together: int | str
+    compile: bool
     workers: int
     executor: str
     gpus_per_worker: float | None
@@ -145,6 +147,7 @@ class StudySpec:
             "[training] precision": self.precision,
             "[training] threads": self.threads,
             **({"[training] together": self.together} if self.together != 1 else {}),
+            **({"[training] compile": True} if self.compile else {}),
             **({"[training] workers": self.workers} if self.workers != 1 else {}),
             **({"[training] executor": self.executor} if self.executor != "processes" else {}),
             "[training] checkpoint_every": self.checkpoint_every_s,
@@ -230,6 +233,7 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         precision=training.one_of("precision", ("float32", "bf16", "float64"), default="float32"),
         threads=training.integer("threads", default=None, low=1),
         together=training.integer_or("auto", "together", default=1, low=1),
+        compile=training.boolean("compile"),
         workers=training.integer("workers", default=1, low=1),
         executor=training.one_of("executor", EXECUTORS, default="processes"),
         gpus_per_worker=training.share("gpus_per_worker"),
@@ -252,6 +256,8 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         table.refuse_the_rest()
     if not spec.components[spec.compare]:
         space.fail(spec.compare, f"must name at least one: compare = {spec.compare!r}")
+    if spec.compile and spec.together == 1:
+        training.fail("compile", 'is for several trials at a time: set together = K or "auto"')
     for key in ("gpus_per_worker", "ray_address"):
         if getattr(spec, key) is not None and spec.executor != "ray":
             training.fail(key, 'is for executor = "ray" alone')
@@ -362,6 +368,13 @@ class _Table:
         if isinstance(value, str):
             self.fail(key, f"must be a whole number of at least {low} or {word!r}, not {value!r}")
         return self.integer(key, default, low)
+
+    def boolean(self, key: str) -> bool:
+        """Whether *key* is set; by default not."""
+        value = self._get(key, False)
+        if not isinstance(value, bool):
+            self.fail(key, f"must be true or false, not {value!r}")
+        return value
 
     def duration(self, key: str, default: Any, may_be_zero: bool = False) -> Any:
         value = self._get(key, default)

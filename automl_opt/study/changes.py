@@ -21,6 +21,7 @@ MAY_CHANGE = {
     "[training] device",
     "[training] threads",
     "[training] together",
+    "[training] compile",
     "[training] workers",
     "[training] executor",
     "[training] checkpoint_every",

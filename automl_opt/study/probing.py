@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.host import Host
 from automl_opt.search.space import arms_of
-from automl_opt.study.runner import with_direction
+from automl_opt.study.runner import MOST_SLOTS, slots, with_direction
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.engine import answers
 from automl_opt.training.task import Task, load_task
@@ -47,7 +47,8 @@ def probe_study(spec: StudySpec, *, host: Host, task: Task | None = None) -> lis
     )
     for component in found:
         recipes[f"with {component.label}"] = replace(first, regularizers=(component.part(),))
-    said = answers(task, spec, builder, list(recipes.values()))
+    places = MOST_SLOTS if spec.together == 1 else slots(spec, len(spaces))
+    said = answers(task, spec, builder, list(recipes.values()), slots=places)
     return [
         Probed(name=name, refusal=answer.refusal, smallest=answer.smallest)
         for name, answer in zip(recipes, said, strict=True)

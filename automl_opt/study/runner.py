@@ -296,7 +296,7 @@ class _Run:
         self._live[trial.trial_id] = _Live(attempt, epoch, saved, time.monotonic())
         if how.because and how.because not in self._noted:
             self._noted.add(how.because)
-            self._progress.noted(f"{trial} is trained by itself: {how.because}")
+            self._progress.noted(f"{trial} is trained {how}")
         self._progress.trial_started(trial, epoch)
 
     def _note_lost(self) -> None:

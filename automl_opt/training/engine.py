@@ -19,6 +19,7 @@ from automl_opt.training.build import TorchBuilder
 from automl_opt.training.check import check
 from automl_opt.training.checkpoint import Place
 from automl_opt.training.fused.choose import Chooser
+from automl_opt.training.fused.compiled import compiler
 from automl_opt.training.fused.engine import Answer, FusedEngine
 from automl_opt.training.live import Setup
 from automl_opt.training.plain import How, PlainEngine
@@ -105,8 +106,8 @@ def open_engine(
         memory: a file that keeps what the engine measures, for a run that goes on with the study.
 
     Raises:
-        SpecError: the device is not there; model, output, loss and metrics do not fit; or a
-            component of the study cannot train this task.
+        SpecError: the device is not there, or the compiler that the study asks for; model, output,
+            loss and metrics do not fit; or a component of the study cannot train this task.
     """
     device = find_device(spec)
     dtype = torch.float64 if spec.precision == "float64" else torch.float32
@@ -130,18 +131,34 @@ def open_engine(
         torch.set_num_threads(threads)
     if slots == 1:
         return PlainEngine(task, setup, builder)
-    return FusedEngine(task, setup, builder, slots, Chooser(memory))
+    if spec.compile:
+        _refuse_to_compile(spec, device)
+    return FusedEngine(task, setup, builder, slots, Chooser(slots, memory), compile=spec.compile)
+
+
+def _refuse_to_compile(spec: StudySpec, device: torch.device) -> None:
+    if device.type != "cpu":
+        raise spec.error("[training] compile", f"is for the CPU so far, and the device is {device}")
+    if compiler() is None:
+        raise spec.error(
+            "[training] compile",
+            "needs a C++ compiler, and none was found; install g++ (Debian: apt install g++), name "
+            "another one in the variable CXX, or set compile = false",
+        )
 
 
 def answers(
-    task: Task, spec: StudySpec, builder: TorchBuilder, recipes: Sequence[Recipe]
+    task: Task, spec: StudySpec, builder: TorchBuilder, recipes: Sequence[Recipe], *, slots: int
 ) -> list[Answer]:
     """What the probe says of *recipes*, of which the first is tried as :func:`open_engine` does.
+
+    Args:
+        slots: how many trials there would be at a time, at least 2.
 
     Raises:
         SpecError: as there.
     """
-    engine = open_engine(task, spec, builder, recipes[0], slots=2)
+    engine = open_engine(task, spec, builder, recipes[0], slots=slots)
     assert isinstance(engine, FusedEngine)
     seeds = Seeds.of_trial(spec.seed, "probe", 0)
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -68,6 +68,7 @@ class LiveTrial:
         self.trial, self.task, self.setup, self.builder = trial, task, setup, builder
         self.splits = splits
         self.signature: str | None = None  # of the stacks that it fits into, once asked
+        self.kind: Hashable = None  # of the graphs that it fits into, once asked
         self.epoch = 0
         self.history: list[float] = []
         self.schedule_state: dict[str, Any] | None = None

@@ -160,12 +160,17 @@ class How:
     """How a trial is trained, which decides the last bits of its numbers.
 
     Args:
-        mode: ``plain``: by itself; ``fused``: as a row of a stack.
-        because: why plain where several slots are to be had, or why not fused throughout.
+        mode: ``plain``: by itself; ``fused``: as a row of a stack; ``compiled``: of one whose
+            passes are compiled.
+        because: why not by the fastest of the ways that the study allows.
     """
 
     mode: str
     because: str | None = None
+
+    def __str__(self) -> str:
+        ways = {"plain": "by itself", "fused": "in a stack", "compiled": "in a compiled stack"}
+        return ways[self.mode] if self.because is None else f"{ways[self.mode]}: {self.because}"
 
     def data(self) -> dict[str, str]:
         """For the records."""

@@ -6,6 +6,8 @@ trains K trials with other seeds, learning rates and orders. Both do one epoch o
 peer and stack take turns, and the ratio is the median over the turns of trial-steps a second.
 
     OMP_NUM_THREADS=1 python benchmarks/fused/run.py [--models NAME …] [--k K …] [--turns N]
+    OMP_NUM_THREADS=1 python benchmarks/fused/run.py --compiled   # both kinds of stack
+    OMP_NUM_THREADS=1 python benchmarks/fused/run.py --chosen     # of the sizes a study would make
     python benchmarks/fused/run.py --device cuda --k 128 512 2048
 """
 
@@ -31,6 +33,8 @@ from automl_opt.core.seeds import Seeds
 from automl_opt.plugin.host import load_host
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.data import make_splits
+from automl_opt.training.fused import choose
+from automl_opt.training.fused.compiled import Graphs
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial, Setup
 
@@ -185,7 +189,9 @@ def trial(number: int) -> Trial:
     return Trial(arm="bench", number=number, trial_id=number, recipe=recipe, seeds=seeds)
 
 
-def measure(name: str, ks: list[int], turns: int, device: torch.device) -> None:
+def measure(
+    name: str, ks: list[int], turns: int, device: torch.device, *, chosen: bool, compiled: bool
+) -> None:
     make, inputs = MODELS[name]
     source = torch.Generator().manual_seed(0)
     n = BATCH * STEPS
@@ -210,25 +216,54 @@ def measure(name: str, ks: list[int], turns: int, device: torch.device) -> None:
     builder = TorchBuilder(CATALOG)
     for model, optimizer in peers:
         by_hand(model, optimizer, x, y, STEPS)
+
+    def live(number: int) -> LiveTrial:
+        return LiveTrial(trial(number), task, splits, setup, builder)
+
+    graph = Graphs().of(live(0), live) if compiled else None
+    assert not isinstance(graph, str), graph
     for k in ks:
-        stack = Stack([LiveTrial(trial(i), task, splits, setup, builder) for i in range(k)])
-        stack.train_epoch()
-        default, with_fused, stacked = [], [], []
+        ways = {}
+        for way, of in {"": None, "compiled": graph}.items() if compiled else [("", None)]:
+            sizes = choose.measured(live, k, of) if chosen else choose.Sizes(1)
+            if k < sizes.smallest:
+                print(f"| {name} | {size} | {k} {way}: by themselves |", flush=True)
+                continue
+            shares = list(sizes.shares(k))
+            stacks = [Stack([live(i) for i in share], graph=of) for share in shares]
+            split = "" if len(shares) == 1 else f"in {len(shares)} "
+            ways[f"{k} {split}{way}".strip()] = Way(stacks)
+        default, with_fused = [], []
         for _ in range(turns):
             for (model, optimizer), times in zip(peers, (default, with_fused), strict=True):
                 for _ in range(3):
                     times.append(
                         seconds(lambda m=model, o=optimizer: by_hand(m, o, x, y, STEPS), device)
                     )
-            stacked.append(seconds(stack.train_epoch, device))
-        each = statistics.median(stacked) / STEPS
+            for way in ways.values():
+                way.seconds.append(seconds(way.epoch, device))
         alone, fast = statistics.median(default) / STEPS, statistics.median(with_fused) / STEPS
         memory = ""
         if device.type == "cuda":
             memory = f" {torch.cuda.max_memory_allocated() / k / 2**20:.2f} |"
-        times = " | ".join(f"{t * 1e6:.0f}" for t in (alone, fast, each / k))
-        ratios = f"{alone * k / each:.2f} | {fast * k / each:.2f}"
-        print(f"| {name} | {size} | {k} | {times} | {ratios} |{memory}", flush=True)
+        for told, way in ways.items():
+            each = statistics.median(way.seconds) / STEPS / k
+            times = " | ".join(f"{t * 1e6:.0f}" for t in (alone, fast, each))
+            ratios = f"{alone / each:.2f} | {fast / each:.2f}"
+            print(f"| {name} | {size} | {told} | {times} | {ratios} |{memory}", flush=True)
+
+
+class Way:
+    """Stacks that train K trials between them, and the seconds of each epoch but the first."""
+
+    def __init__(self, stacks: list[Stack]) -> None:
+        self.stacks = stacks
+        self.seconds: list[float] = []
+        self.epoch()
+
+    def epoch(self) -> None:
+        for stack in self.stacks:
+            stack.train_epoch()
 
 
 CATALOG = load_host(allow=()).catalog
@@ -240,6 +275,8 @@ def main() -> None:
     parser.add_argument("--k", nargs="+", type=int, default=[1, 8, 32, 128])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--chosen", action="store_true", help="stacks of the sizes a study makes")
+    parser.add_argument("--compiled", action="store_true", help="compiled stacks as well")
     asked = parser.parse_args()
     device = torch.device(asked.device)
     torch.set_num_threads(1)
@@ -250,7 +287,7 @@ def main() -> None:
     print(f"| {' | '.join(columns)} |")
     print(f"|{' --- |' * len(columns)}")
     for name in asked.models:
-        measure(name, asked.k, asked.turns, device)
+        measure(name, asked.k, asked.turns, device, chosen=asked.chosen, compiled=asked.compiled)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_finalists_are_trained_as_stacks_where_the_study_says_so(
     searched, tmp_path, host, monkeypatch
 ):
     """Every seed has a split of its own, and a trial in a stack its own split."""
-    monkeypatch.setattr(choose, "measured", lambda twin: 2)
+    monkeypatch.setattr(choose, "measured", lambda *_: choose.Sizes(2))
     found = []
     for together in ("1", "'auto'"):
         folder = shutil.copytree(searched, tmp_path / together)

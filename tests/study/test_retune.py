@@ -136,7 +136,7 @@ def test_what_was_stopped_goes_on_and_ends_as_the_undisturbed_one(folder, retune
 def test_pairs_share_what_their_engines_have_measured(folder, host, monkeypatch):
     """Else every pair times stacks anew, and may train its trials in another mode."""
     asked: list[int] = []
-    monkeypatch.setattr(choose, "measured", lambda twin: asked.append(1) or 2)
+    monkeypatch.setattr(choose, "measured", lambda *_: asked.append(1) or choose.Sizes(2))
     counts = []
 
     class Enough(Exception):

@@ -28,7 +28,7 @@ ALIKE = "ranges.model.width=6"  # models of one shape
 
 @pytest.fixture
 def stacks_of_two(monkeypatch):
-    monkeypatch.setattr(choose, "measured", lambda twin: 2)
+    monkeypatch.setattr(choose, "measured", lambda *_: choose.Sizes(2))
 
 
 def modes(url):
@@ -79,7 +79,7 @@ def test_a_stack_and_slots_that_take_turns_give_the_same_study(
     monkeypatch.setattr(
         engines,
         "FusedEngine",
-        lambda task, setup, builder, slots, chooser: PlainEngine(task, setup, builder, slots),
+        lambda task, setup, builder, slots, chooser, **_: PlainEngine(task, setup, builder, slots),
     )
     run(study, urls[1], *settings, host=host)
 
@@ -97,7 +97,7 @@ def test_a_stack_and_slots_that_take_turns_give_the_same_study(
 
 def test_a_trial_has_its_curve_whatever_the_number_of_slots(tmp_path, host, monkeypatch):
     """With proposals that do not look at results, the whole study is the same."""
-    monkeypatch.setattr(choose, "measured", lambda twin: 1)
+    monkeypatch.setattr(choose, "measured", lambda *_: choose.Sizes(1))
     study = write_study(tmp_path / "study", pruner='"none"')
     found = []
     for slots in (3, 16):
@@ -118,7 +118,7 @@ def test_a_trial_has_its_curve_whatever_the_number_of_slots(tmp_path, host, monk
 
 
 def test_why_a_trial_is_trained_by_itself_is_in_its_row_and_said_once(tmp_path, host, monkeypatch):
-    monkeypatch.setattr(choose, "measured", lambda twin: choose.NEVER)
+    monkeypatch.setattr(choose, "measured", lambda *_: choose.Sizes(choose.NEVER))
     study = write_study(tmp_path / "study")
     url = f"sqlite:///{tmp_path}/s.db"
     said = []
@@ -133,6 +133,42 @@ def test_why_a_trial_is_trained_by_itself_is_in_its_row_and_said_once(tmp_path, 
     assert {row["because"] for row in modes(url)} == {because}
     assert len(said) == 1
     assert said[0].endswith(f"is trained by itself: {because}")
+
+
+def test_why_a_stack_is_not_compiled_is_in_its_rows(tmp_path, host, stacks_of_two):
+    study = write_study(tmp_path / "study")
+    url = f"sqlite:///{tmp_path}/s.db"
+
+    run(study, url, "training.together=4", "training.compile=true", ALIKE, host=host)
+
+    said = {row.get("because") for row in modes(url) if row["training"] == "fused"}
+    assert said == {"not compiled: fewer than 8 trials of its kind"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["training.compile=true"], 'is for several trials at a time: set together = K or "auto"'),
+        (["training.compile=1", "training.together=2"], "must be true or false, not 1"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused(tmp_path, settings, message):
+    with pytest.raises(SpecError, match=rf"\[training\] compile: {message}"):
+        load_study(write_study(tmp_path), settings)
+
+
+def test_a_study_that_is_to_be_compiled_needs_a_compiler(tmp_path, host, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    study = write_study(tmp_path / "study")
+
+    with pytest.raises(SpecError, match=r"\[training\] compile: needs a C\+\+ compiler"):
+        run(
+            study,
+            f"sqlite:///{tmp_path}/s.db",
+            "training.together=4",
+            "training.compile=true",
+            host=host,
+        )
 
 
 def test_what_was_measured_is_forgotten_with_the_study(tmp_path, host, stacks_of_two):

@@ -13,8 +13,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.data import make_splits
-from automl_opt.training.fused.choose import Chooser
+from automl_opt.training.fused.choose import Chooser, Sizes
 from automl_opt.training.fused.engine import FusedEngine
+from automl_opt.training.fused.graph import Graph
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial, Setup
 from automl_opt.training.plain import How
@@ -92,14 +93,16 @@ def furthest(task: Task, trials: Sequence[Trial], epochs: int) -> float:
     return max(distances(task, trials, epochs))
 
 
-def distances(task: Task, trials: Sequence[Trial], epochs: int) -> list[float]:
+def distances(
+    task: Task, trials: Sequence[Trial], epochs: int, graph: Graph | None = None
+) -> list[float]:
     """How far each stacked trial ends from the same trial alone, relative, in float64.
 
     Weights, buffers, training losses and validation numbers are looked at, the latter two after
     every epoch.
     """
     exact = setup(dtype=torch.float64, epochs=epochs)
-    stack = Stack([live(task, trial, exact) for trial in trials])
+    stack = Stack([live(task, trial, exact) for trial in trials], graph=graph)
     alone = {id(trial): live(task, trial, exact) for trial in trials}
     apart = {id(trial): 0.0 for trial in trials}
 
@@ -129,9 +132,9 @@ def distances(task: Task, trials: Sequence[Trial], epochs: int) -> list[float]:
 
 def fused(task: Task, capacity: int, *, smallest: int | None = 1, **changes: Any) -> FusedEngine:
     """An engine whose stacks begin at *smallest* trials, measured where that is ``None``."""
-    return FusedEngine(
-        task, setup(**changes), TorchBuilder(BUILTIN), capacity, Chooser(fixed=smallest)
-    )
+    fixed = None if smallest is None else Sizes(smallest)
+    chooser = Chooser(capacity, fixed=fixed)
+    return FusedEngine(task, setup(**changes), TorchBuilder(BUILTIN), capacity, chooser)
 
 
 @dataclass

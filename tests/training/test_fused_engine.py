@@ -211,13 +211,13 @@ def test_what_is_measured_is_remembered_for_the_study(tmp_path, monkeypatch):
     live = engine(task())
     live.admit(trial(recipe()))
     model = live._slots[0].live
-    monkeypatch.setattr(choose, "measured", lambda twin: 7)
+    monkeypatch.setattr(choose, "measured", lambda twin, most, _: choose.Sizes(7, most))
 
-    first = choose.Chooser(memory).smallest(model, None)
-    monkeypatch.setattr(choose, "measured", lambda twin: 99)
+    first = choose.Chooser(12, memory).sizes(model, None)
+    monkeypatch.setattr(choose, "measured", lambda *_: choose.Sizes(99))
 
-    assert (first, choose.Chooser(memory).smallest(model, None)) == (7, 7)
-    assert choose.Chooser(tmp_path / "other.json").smallest(model, None) == 99
+    assert (first, choose.Chooser(64, memory).sizes(model, None)) == (choose.Sizes(7, 12),) * 2
+    assert choose.Chooser(64, tmp_path / "other.json").sizes(model, None) == choose.Sizes(99)
 
 
 def test_measuring_trains_no_trial():

@@ -1,4 +1,4 @@
-"""From how many trials on a stack is faster than one after the other: measured, and remembered."""
+"""How many trials make a stack that is faster than one after the other: measured, and kept."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, replace
 from hashlib import sha256
 from itertools import islice, pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from automl_opt.core.seeds import Seeds
 from automl_opt.training.fused.alike import kinds
+from automl_opt.training.fused.graph import ROWS, Graph
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial
 from automl_opt.training.randomness import seeded
@@ -24,40 +26,72 @@ from automl_opt.training.task import parameter_count
 NEVER = 10**9
 TIMED_STEPS = 6
 FEW, MANY = 2, 12
-"""The two sizes of stack that are timed; in between and beyond, time is a line through them."""
+"""The sizes of stack that are timed first; from the second on, each is twice the one before."""
 
 MARGIN = 0.95
 """How much of the plain time a stack may take: building it and tabling its numbers cost, too."""
 
+BETTER = 0.97
+"""How much of the best time a trial twice the size must take for a still larger one to be timed."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of which sizes stacks are made.
+
+    Args:
+        smallest: from how many trials on a stack pays; :data:`NEVER` where none does.
+        largest: the size that takes least time a trial; more trials are several stacks.
+        unit: what is computed in one go whether all of it is needed or not.
+    """
+
+    smallest: int
+    largest: int = NEVER
+    unit: int = 1
+
+    def shares(self, count: int) -> Iterator[range]:
+        """*count* trials in as few stacks as may be, of about one size."""
+        size = math.ceil(count / math.ceil(count / self.largest))
+        size = min(self.largest, math.ceil(size / self.unit) * self.unit)
+        for start in range(0, count, size):
+            yield range(start, min(start + size, count))
+
 
 class Chooser:
-    """The smallest stack worth its while, by kind of model, number of weights and batch size.
+    """The sizes of stacks worth their while, by kind of model, number of weights and batch size.
 
     What was measured decides in which mode a trial is trained and so the last bits of its numbers:
     a study that is resumed has to go by what it measured first.
 
     Args:
+        most: no larger stack is wanted.
         memory: a file that keeps the answers of a study.
         fixed: an answer to everything, in place of measuring.
     """
 
-    def __init__(self, memory: Path | None = None, fixed: int | None = None) -> None:
-        self._memory, self._fixed = memory, fixed
-        self._known: dict[str, int] = {}
+    def __init__(
+        self, most: int = MANY, memory: Path | None = None, fixed: Sizes | None = None
+    ) -> None:
+        self._most, self._memory, self._fixed = most, memory, fixed
+        self._known: dict[str, Sizes] = {}
         if memory is not None and memory.is_file():
-            self._known = json.loads(memory.read_text())
+            known = json.loads(memory.read_text())
+            self._known = {key: Sizes(*sizes) for key, sizes in known.items()}
 
-    def smallest(self, live: LiveTrial, twin: Callable[[int], LiveTrial]) -> int:
-        """From how many trials like *live* on a stack pays; :data:`NEVER` where none does.
+    def sizes(
+        self, live: LiveTrial, twin: Callable[[int], LiveTrial], graph: Graph | None = None
+    ) -> Sizes:
+        """The sizes of stacks for trials like *live*.
 
         Args:
             twin: ``twin(number)`` makes another trial of the recipe.
+            graph: what computes the stack's passes, where it is compiled.
         """
         if self._fixed is not None:
             return self._fixed
-        key = _key(live)
+        key = _key(live) + "-compiled" * (graph is not None)
         if key not in self._known:
-            self._known[key] = measured(twin)
+            self._known[key] = measured(twin, self._most, graph)
             self._remember()
         return self._known[key]
 
@@ -66,21 +100,50 @@ class Chooser:
             return
         self._memory.parent.mkdir(parents=True, exist_ok=True)
         beside = self._memory.with_suffix(".part")
-        beside.write_text(json.dumps(self._known))
+        beside.write_text(json.dumps({key: astuple(sizes) for key, sizes in self._known.items()}))
         os.replace(beside, self._memory)
 
 
-def measured(twin: Callable[[int], LiveTrial]) -> int:
-    """Time steps of a trial alone and of two stacks."""
-    alone = _alone(twin(0))
-    few = _stacked([twin(number) for number in range(FEW)])
-    many = _stacked([twin(number) for number in range(MANY)])
-    each = max(0.0, (many - few) / (MANY - FEW))  # seconds that another trial costs
-    start = few - FEW * each
-    gain = MARGIN * alone - each
-    if gain <= 0:
-        return NEVER
-    return max(2, math.ceil(start / gain))
+def measured(twin: Callable[[int], LiveTrial], most: int, graph: Graph | None = None) -> Sizes:
+    """Time steps of a trial alone and of stacks of about *most* trials at most."""
+
+    def stacked(size: int) -> float:
+        return _stacked([twin(number) for number in range(size)], graph)
+
+    return fastest(_alone(twin(0)), stacked, most, 1 if graph is None else ROWS)
+
+
+def fastest(alone: float, stacked: Callable[[int], float], most: int, unit: int = 1) -> Sizes:
+    """The sizes that pay, from the seconds that a step takes.
+
+    Between two sizes that were timed, time is a line; beyond the largest, nothing is known.
+
+    Args:
+        alone: of one trial.
+        stacked: of a stack of so many; asked for larger ones as long as size helps.
+    """
+    total: dict[int, float] = {}
+    best = FEW
+    for size in _sizes(most, unit):
+        total[size] = stacked(size)
+        helps = total[size] / size < BETTER * total[best] / best
+        if total[size] / size < total[best] / best:
+            best = size
+        if size > max(MANY, unit) and not helps:
+            break
+    for count in range(FEW, best + 1):
+        if np.interp(count, list(total), list(total.values())) <= MARGIN * alone * count:
+            return Sizes(count, best, unit)
+    return Sizes(NEVER, best, unit)
+
+
+def _sizes(most: int, unit: int) -> Iterator[int]:
+    yield FEW
+    size = MANY if unit == 1 else unit
+    while size < most:
+        yield size
+        size *= 2
+    yield max(MANY, most) if unit == 1 else size
 
 
 def _clock(live: LiveTrial) -> Callable[[], float]:
@@ -105,8 +168,8 @@ def _alone(live: LiveTrial) -> float:
     return min(times)
 
 
-def _stacked(lives: list[LiveTrial]) -> float:
-    stack, clock = Stack(lives), _clock(lives[0])
+def _stacked(lives: list[LiveTrial], graph: Graph | None) -> float:
+    stack, clock = Stack(lives, graph=graph), _clock(lives[0])
     ends: list[float] = []
     for _ in range(_epochs(lives[0])):
         stack.steps(TIMED_STEPS, lambda: ends.append(clock()))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch.utils._pytree import tree_map
 from automl_opt.core.result import EpochReport, Measurement, Trial
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.fused.alike import signature
-from automl_opt.training.fused.choose import NEVER, Chooser, twin_of
+from automl_opt.training.fused.choose import NEVER, Chooser, Sizes, twin_of
+from automl_opt.training.fused.compiled import FEWEST, Graphs, kind
+from automl_opt.training.fused.graph import Graph
 from automl_opt.training.fused.probe import Company, Probe
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial, Setup
@@ -47,13 +50,22 @@ class FusedEngine(PlainEngine):
 
     Args:
         capacity: the number of slots.
+        compile: whether stacks that begin are compiled, where they can be.
     """
 
     def __init__(
-        self, task: Task, setup: Setup, builder: TorchBuilder, capacity: int, chooser: Chooser
+        self,
+        task: Task,
+        setup: Setup,
+        builder: TorchBuilder,
+        capacity: int,
+        chooser: Chooser,
+        *,
+        compile: bool = False,
     ) -> None:
         super().__init__(task, setup, builder, capacity)
-        self._chooser = chooser
+        self._chooser, self._compile = chooser, compile
+        self._graphs = Graphs()
         self._probe: Probe | None = None
         self._company = Company()
         self._stacks: list[Stack] = []
@@ -72,10 +84,16 @@ class FusedEngine(PlainEngine):
             return Answer(slot.reason, None)
         if (said := self._asked(slot.live)) is not None:
             return Answer(said, None)
-        if self._company.spare(slot.live, partial(twin_of, slot.live)) is None:
+        if self._spare(slot.live) is None:
             return Answer(BITS, None)
-        smallest = self._chooser.smallest(slot.live, partial(twin_of, slot.live))
+        smallest = self._sizes(slot.live).smallest
         return Answer(None, None if smallest >= NEVER else smallest)
+
+    def _sizes(self, live: LiveTrial, graph: Graph | None = None) -> Sizes:
+        return self._chooser.sizes(live, partial(twin_of, live), graph)
+
+    def _spare(self, live: LiveTrial) -> bool | None:
+        return self._company.spare(live, partial(twin_of, live))
 
     def _asked(self, live: LiveTrial) -> str | None:
         """What the probe says."""
@@ -85,20 +103,56 @@ class FusedEngine(PlainEngine):
 
     def _settle(self) -> None:
         """Decide for the trials that were admitted since the last epoch."""
-        new: dict[Hashable, list[Slot]] = {}
-        old: dict[Hashable, int] = {}
+        new: dict[Hashable, list[LiveTrial]] = {}
+        old: Counter[Hashable] = Counter()
         for slot in self._slots:
             if slot.live is None:
                 continue
-            key = signature(slot.live)
+            self._graph(slot)
             if slot.how is None:
-                new.setdefault(key, []).append(slot)
-            elif slot.how.mode == "fused":
-                old[key] = old.get(key, 0) + 1
-        for own, slots in new.items():
-            how = self._choose([_live(slot) for slot in slots], old.get(own, 0))
-            for slot in slots:
-                slot.how = how[id(slot.live)]
+                new.setdefault(signature(slot.live), []).append(slot.live)
+            elif slot.how.mode != "plain":
+                old[_company(slot)] += 1
+        found: dict[int, How] = {}
+        for own, lives in new.items():
+            why_not = self._choose_compiled(lives, old, found) if self._compile else {}
+            rest = [live for live in lives if id(live) not in found]
+            for key, how in self._choose(rest, old["fused", own]).items():
+                said = why_not.get(key) if how.mode == "fused" else None
+                found[key] = replace(how, because=f"not compiled: {said}") if said else how
+        for slot in self._slots:
+            if slot.how is None and slot.live is not None:
+                slot.how = found[id(slot.live)]
+
+    def _choose_compiled(
+        self, lives: Sequence[LiveTrial], old: Mapping[Hashable, int], found: dict[int, How]
+    ) -> dict[int, str]:
+        """Put those of *lives* that are to be compiled into *found*; why the others are not."""
+        kinds: dict[Hashable, list[LiveTrial]] = {}
+        for live in lives:
+            if self._asked(live) is None and self._spare(live) is not None:
+                kinds.setdefault(kind(live), []).append(live)
+        why_not: dict[int, str] = {}
+        for own, alike in kinds.items():
+            said = self._why_not_compiled(alike[0], len(alike) + old["compiled", own])
+            for live in alike:
+                if said is None:
+                    found[id(live)] = How("compiled")
+                else:
+                    why_not[id(live)] = said
+        return why_not
+
+    def _why_not_compiled(self, live: LiveTrial, count: int) -> str | None:
+        """Why a stack of *count* trials like *live* is not compiled."""
+        if count < FEWEST:
+            return f"fewer than {FEWEST} trials of its kind"
+        graph = self._graphs.of(live, partial(twin_of, live))
+        if isinstance(graph, str):
+            return graph
+        smallest = self._sizes(live, graph).smallest
+        if count >= smallest:
+            return None
+        return "it never pays" if smallest >= NEVER else f"it pays from {smallest} trials on"
 
     def _choose(self, lives: Sequence[LiveTrial], company: int) -> dict[int, How]:
         """How each of *lives*, of one signature, is to be trained; by the object's id.
@@ -111,14 +165,13 @@ class FusedEngine(PlainEngine):
         found = {key: How("plain", said) for key, said in refusals.items() if said is not None}
         if not able:
             return found
-        smallest = self._chooser.smallest(able[0], partial(twin_of, able[0]))
+        smallest = self._sizes(able[0]).smallest
         if len(able) + company < smallest:
             when = "never pays" if smallest >= NEVER else f"pays from {smallest} trials on"
             how = How("plain", f"a stack of this model and batch size {when}")
             return found | {id(live): how for live in able}
         for live in able:
-            spare = self._company.spare(live, partial(twin_of, live))
-            found[id(live)] = How("plain", BITS) if spare is None else How("fused")
+            found[id(live)] = How("plain", BITS) if self._spare(live) is None else How("fused")
         return found
 
     def advance(self) -> list[EpochReport]:
@@ -137,28 +190,45 @@ class FusedEngine(PlainEngine):
 
     def _regroup(self) -> None:
         """Make the stacks that the live trials need; those whose company stays, stay."""
-        groups: dict[Hashable, list[LiveTrial]] = {}
+        groups: dict[Hashable, list[Slot]] = {}
         for slot in self._slots:
-            if slot.live is not None and slot.how is not None and slot.how.mode == "fused":
-                groups.setdefault(signature(slot.live), []).append(slot.live)
-        wanted = [
-            lives[start : start + self._most.get(key, len(lives))]
-            for key, lives in groups.items()
-            for start in range(0, len(lives), self._most.get(key, len(lives)))
-        ]
+            if slot.live is not None and slot.how is not None and slot.how.mode != "plain":
+                groups.setdefault(_company(slot), []).append(slot)
+        wanted = [part for key, slots in groups.items() for part in self._parts(key, slots)]
         current = {frozenset(map(id, stack.lives)): stack for stack in self._stacks}
-        kept = {frozenset(map(id, lives)) for lives in wanted} & current.keys()
+        kept = {frozenset(map(id, lives)) for lives, _ in wanted} & current.keys()
         for key, stack in current.items():
             if key not in kept:
                 for live in stack.lives:
                     stack.sync(live)
         self._stacks = [
-            current.get(frozenset(map(id, lives))) or self._stack(lives) for lives in wanted
+            current.get(frozenset(map(id, lives))) or self._stack(lives, graph)
+            for lives, graph in wanted
         ]
 
-    def _stack(self, lives: Sequence[LiveTrial]) -> Stack:
-        spare = any(self._company.spare(live, partial(twin_of, live)) for live in lives)
-        return Stack(lives, spare)
+    def _parts(
+        self, key: Hashable, slots: Sequence[Slot]
+    ) -> Iterator[tuple[list[LiveTrial], Graph | None]]:
+        """The trials of *slots* by stack: of sizes that are fast and fit into memory."""
+        lives, graph = [_live(slot) for slot in slots], self._graph(slots[0])
+        sizes = self._sizes(lives[0], graph)
+        sizes = replace(sizes, largest=min(sizes.largest, self._most.get(key, NEVER)))
+        return (([lives[at] for at in share], graph) for share in sizes.shares(len(lives)))
+
+    def _graph(self, slot: Slot) -> Graph | None:
+        """What computes the slot's passes, where they are compiled."""
+        if slot.how is None or slot.how.mode != "compiled":
+            return None
+        live = _live(slot)
+        graph = self._graphs.of(live, partial(twin_of, live))
+        if isinstance(graph, Graph):
+            return graph
+        slot.how = How("fused", f"no longer compiled: {graph}")  # an earlier run's could be
+        return None
+
+    def _stack(self, lives: Sequence[LiveTrial], graph: Graph | None) -> Stack:
+        spare = any(self._spare(live) for live in lives)
+        return Stack(lives, spare, graph)
 
     def _train(self, stack: Stack, slots: Sequence[Slot]) -> dict[int, EpochReport]:
         """An epoch of a stack; where it fails, its trials train it in smaller ones, or alone.
@@ -185,10 +255,10 @@ class FusedEngine(PlainEngine):
 
     def _train_in_halves(self, stack: Stack, slots: Sequence[Slot]) -> dict[int, EpochReport]:
         half = (len(slots) + 1) // 2
-        self._most[signature(stack.lives[0])] = half
+        self._most[_company(slots[0])] = half
         reports: dict[int, EpochReport] = {}
         for part in (slots[:half], slots[half:]):
-            smaller = self._stack([_live(slot) for slot in part])
+            smaller = self._stack([_live(slot) for slot in part], stack.graph)
             self._stacks.append(smaller)
             own = {id(slot.live): slot for slot in part}
             reports |= self._train(smaller, [own[id(live)] for live in smaller.lives])
@@ -217,7 +287,8 @@ class FusedEngine(PlainEngine):
         except Exception as error:  # then each finds out for itself
             measures = [partial(live.evaluate, live.splits.valid, "valid") for live in stack.lives]
             for slot in slots:
-                slot.how = How("fused", f"measured by itself: {where(error)}")
+                assert slot.how is not None
+                slot.how = How(slot.how.mode, f"measured by itself: {where(error)}")
         for row, slot in enumerate(slots):
             mean = means[row]
             if mean is None:
@@ -241,6 +312,13 @@ class FusedEngine(PlainEngine):
         how = slot.how or How("plain")
         # a view would be written with the whole stack it belongs to
         return {**tree_map(_own, live.state_dict()), "how": [how.mode, how.because]}
+
+
+def _company(slot: Slot) -> Hashable:
+    """Equal for slots whose trials may share a stack."""
+    assert slot.how is not None
+    live, mode = _live(slot), slot.how.mode
+    return mode, kind(live) if mode == "compiled" else signature(live)
 
 
 def _live(slot: Slot) -> LiveTrial:

@@ -72,10 +72,13 @@ class SlotDropout(nn.Module):
         super().__init__()
         self.rates = list(rates)
         self.streams: Sequence[Stream] = ()
+        self.noise: Tensor | None = None  # a slot's, where it was drawn before
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
+        if self.noise is not None:
+            return x * self.noise
         level = functorch.maybe_get_level(x)
         if level < 0:
             raise RuntimeError("dropout of a tensor that no slot's weights or data went into")
@@ -84,6 +87,12 @@ class SlotDropout(nn.Module):
         with temporarily_pop_interpreter_stack():
             self.fill(noise)
         return x * functorch._add_batch_dim(noise, 0, level)
+
+    def drawn(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        """What inputs of *shape* are multiplied by in every slot; on the CPU."""
+        noise = torch.ones(len(self.rates), *shape, dtype=dtype)
+        self.fill(noise)
+        return noise
 
     def fill(self, noise: Tensor) -> None:
         """Fill ``[slots, …]`` of ones with what each slot's inputs are to be multiplied by."""

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from automl_opt.training.data import Source, TensorSource, batch_sizes
 from automl_opt.training.fused import kernels
 from automl_opt.training.fused.alike import places
 from automl_opt.training.fused.arena import Arena
+from automl_opt.training.fused.graph import Graph, Noise, Numbers
 from automl_opt.training.fused.hooks import Stage, hooks_of, stages
 from automl_opt.training.fused.kernels import SlotKernels
 from automl_opt.training.fused.noise import SlotDropout, Stream
@@ -43,23 +44,27 @@ class Stack:
         lives: any number from 1, in any order.
         spare: keep a last row that nobody looks at, for models where the last row alone is computed
             by other instructions.
+        graph: computes losses and gradients of whole batches, where it is compiled.
     """
 
-    def __init__(self, lives: Sequence[LiveTrial], spare: bool = False) -> None:
+    def __init__(
+        self, lives: Sequence[LiveTrial], spare: bool = False, graph: Graph | None = None
+    ) -> None:
+        self.graph = graph
         ordered = sorted(lives, key=lambda live: repr(family(live)))
         self.lives = ordered
         rows = ordered * 2 if len(ordered) == 1 else ordered + ordered[-1:] * spare
         self._rows = rows
         self._first = rows[0]
-        self._template, self._dropouts = _template(rows)
-        self._arena = Arena(rows, self._template)
-        self._updates = list(updates(rows, self._arena))
-        self._setup = self._first.setup
+        self.template, self.dropouts = _template(rows)
+        self.arena = Arena(rows, self.template)
+        self._updates = list(updates(rows, self.arena))
+        self.setup = self._first.setup
         self._create_graph = [row for row, live in enumerate(rows) if live.step.create_graph]
-        self._leaves = [value.detach().requires_grad_() for value in self._arena.values]
+        self._leaves = [value.detach().requires_grad_() for value in self.arena.values]
         splits = self._first.splits
-        self._loss_of = kernels.loss_of(self._first.task.loss_function, splits.train, splits.valid)
-        self._in_slots = kernels.needed(self._template)
+        self.loss_of = kernels.loss_of(self._first.task.loss_function, splits.train, splits.valid)
+        self.in_slots = kernels.needed(self.template)
         self._loss_stages = self._stages("loss")
         self._grad_stages = self._stages("grads")
         self._weight_stages = self._stages("weights")
@@ -70,7 +75,7 @@ class Stack:
         ]
         self._averaged = [live for live in ordered if live.average]
         self._streams: list[Stream] = []
-        self._sources: list[torch.Generator] = []
+        self._sources: dict[int, torch.Generator] = {}
 
     def _stages(self, name: str) -> list[Stage]:
         return stages([hooks_of(live, name) for live in self._rows])
@@ -94,7 +99,7 @@ class Stack:
         for i, (x, y) in enumerate(self.batches()):
             losses.append(self.step(i, x, y))
             sizes.append(y.shape[1])
-        finite = self._arena.finite()
+        finite = self.arena.finite()
         n = len(self.lives)
         return torch.stack(losses)[:, :n], sizes, finite[:n]
 
@@ -117,22 +122,21 @@ class Stack:
         losses, grads, _ = self.gradients(x, y, others)
         with torch.no_grad():
             grads = self._shaped(grads)
-        return losses, [grads[place] for place in self._arena.places]
+        return losses, [grads[place] for place in self.arena.places]
 
     def open_epoch(self) -> None:
         """Seed the slots' streams and table what the steps will need."""
         rows = self._rows
         self._streams = [Stream(live.trial.seeds.noise, "epoch", live.epoch) for live in rows]
-        for site in self._dropouts:
+        for site in self.dropouts:
             site.streams = self._streams
-        self._sources = [live.batch_generator() for live in rows]
-        self._template.train()
+        self._sources = {row: rows[row].batch_generator() for row in self._batch_rows}
+        self.template.train()
         for update in self._updates:
             update.open_epoch()
-        self._lr = _table(
-            [[(live.base_lr[0] or 1.0) * factor for factor in live.factors()] for live in rows],
-            self._arena.theta,
-        )
+        if self._weight_stages:
+            lr = [[(live.base_lr[0] or 1.0) * factor for factor in live.factors()] for live in rows]
+            self._lr = _table(lr, self.arena.theta)
 
     def batches(self) -> Iterator[tuple[Any, Tensor]]:
         """Every slot's batches in its own order, ``[slots, batch, …]``."""
@@ -149,7 +153,9 @@ class Stack:
         if isinstance(first, TensorSource):  # and so are all, of the same tensors
             rows = torch.stack([cast(TensorSource, each).rows(order) for each, order in own])
             for chosen in rows.split(batch_sizes(len(first), size), dim=1):
-                yield first.x[chosen], first.y[chosen]
+                flat = chosen.flatten()  # whole examples are copied faster than elements
+                x, y = (whole.index_select(0, flat) for whole in (first.x, first.y))
+                yield x.unflatten(0, chosen.shape), y.unflatten(0, chosen.shape)
             return
         for batches in zip(*[each.batches(size, order) for each, order in own], strict=True):
             yield tree_map(lambda *parts: torch.stack(parts), *batches)
@@ -157,17 +163,50 @@ class Stack:
     def step(self, i: int, x: Any, y: Tensor) -> Tensor:
         """Step *i* of the epoch on ``[slots, batch, …]``; each slot's loss before it."""
         x, others = self._mixed(x, y)
-        losses, grads, curvature = self.gradients(x, y, others)
+        losses, flat, bent = self._slopes(x, y, others)
         with torch.no_grad():
-            grads = self._shaped(grads)
-            flat = self._arena.joined(grads)
-            bent = None if curvature is None else self._arena.joined(curvature)
             for update in self._updates:
                 update.step(i, flat, bent)
-            self._shape_weights(self._lr[i])
+            if self._weight_stages:
+                self._shape_weights(self._lr[i])
             for live in self._averaged:
                 live.average.update(live.epoch * live.steps + i)
         return losses
+
+    def _slopes(
+        self, x: Any, y: Tensor, others: Sequence[Mixed]
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Losses, gradients after their hooks, and curvature; the latter two ``[slots, width]``."""
+        if self.graph is not None and y.shape[1] == self.graph.batch:
+            with torch.no_grad():
+                losses, flat = self.graph(*self.given(x, y, self.graph.noises))
+                if self._grad_stages:
+                    flat = self.arena.joined(self._shaped(self.arena.views(flat)))
+            return losses, flat, None
+        losses, grads, curvature = self.gradients(x, y, others)
+        with torch.no_grad():
+            flat = self.arena.joined(self._shaped(grads))
+            return losses, flat, None if curvature is None else self.arena.joined(curvature)
+
+    def given(self, x: Any, y: Tensor, noises: Sequence[Noise]) -> tuple[Any, ...]:
+        """What a graph takes; the noise is drawn."""
+        drawn = [self.dropouts[noise.site].drawn(noise.shape, noise.dtype) for noise in noises]
+        return self.arena.theta, self.arena.kept, self._loss_numbers, drawn, x, y
+
+    @cached_property
+    def _loss_numbers(self) -> Numbers:
+        """Of every hook on the loss, which all slots have, its numbers by slot."""
+        each = zip(*[hooks_of(live, "loss") for live in self._rows], strict=True)
+        like = self.arena.theta
+        return [
+            {
+                name: torch.tensor([hook.numbers[name] for hook in own], dtype=torch.float64).to(
+                    like
+                )
+                for name in own[0].numbers
+            }
+            for own in each
+        ]
 
     def _mixed(self, x: Any, y: Tensor) -> tuple[Any, list[Mixed]]:
         """The inputs after the hooks on batches, and ``(row, other targets, share)`` of the mixed.
@@ -219,7 +258,7 @@ class Stack:
         outputs, losses = self._forward(self._leaves, x, y)
         losses = self._regularized(losses, outputs, y)
         for row, other, share in others:
-            with self._setup.precision():
+            with self.setup.precision():
                 second = loss_of(_row(outputs, row), other)
             for hook in self._rows[row].step.hooks["loss"]:
                 weights = [w[row] for w in self._weights]
@@ -230,18 +269,18 @@ class Stack:
 
     def _forward(self, values: Sequence[Tensor], x: Any, y: Tensor) -> tuple[Any, Tensor]:
         """Outputs and losses of all slots on ``[slots, batch, …]``."""
-        template, names = self._template, self._arena.names
-        loss_of = self._loss_of
+        template, names = self.template, self.arena.names
+        loss_of = self.loss_of
 
         def one(values: Sequence[Tensor], kept: dict[str, Tensor], x: Any, y: Tensor) -> Any:
             tensors = {**dict(zip(names, values, strict=True)), **kept}
-            inside = SlotKernels(self._streams, values[0]) if self._in_slots else nullcontext()
+            inside = SlotKernels(self._streams, values[0]) if self.in_slots else nullcontext()
             with inside:
                 outputs = functional_call(template, tensors, (x,))
                 return outputs, loss_of(outputs, y)
 
-        with self._setup.precision(), kernels.batching():
-            found: tuple[Any, Tensor] = torch.vmap(one)(values, self._arena.kept, x, y)
+        with self.setup.precision(), kernels.batching():
+            found: tuple[Any, Tensor] = torch.vmap(one)(values, self.arena.kept, x, y)
         return found
 
     def _regularized(self, losses: Tensor, outputs: Any, y: Tensor) -> Tensor:
@@ -259,7 +298,7 @@ class Stack:
         """The Hessian's diagonal, estimated with every slot's own random signs."""
         signs = [torch.zeros_like(leaf) for leaf in self._leaves]
         for row in self._create_graph:
-            groups = self._arena.groups_of(self._rows[row])
+            groups = self.arena.groups_of(self._rows[row])
             for at in sorted(range(len(signs)), key=lambda at: (groups[at], at)):
                 drawn = torch.randint(
                     2,
@@ -275,9 +314,9 @@ class Stack:
         """The gradients after the hooks on gradients, which see them as the model has them."""
         if not self._grad_stages:
             return grads
-        slots, places = len(self._rows), self._arena.places
+        slots, places = len(self._rows), self.arena.places
         grads = [grads[place] for place in places]
-        values = [self._arena.values[place] for place in places]
+        values = [self.arena.values[place] for place in places]
         for stage in self._grad_stages:
             if not stage.one_by_one:
                 try:
@@ -302,7 +341,7 @@ class Stack:
     def _shape_weights(self, lr: Tensor) -> None:
         """The hooks on weights, in place."""
         for stage in self._weight_stages:
-            weights = [value for value in self._arena.values if value.ndim > 2]
+            weights = [value for value in self.arena.values if value.ndim > 2]
             given = [weight.clone() for weight in weights]
             found = stage.call(len(self._rows), given, lr, like=lr)
             for weight, new in zip(weights, found, strict=True):
@@ -317,7 +356,7 @@ class Stack:
         A trial with an average is evaluated alone, since its statistics may have to be taken anew,
         and so is one whose optimizer keeps other weights for it.
         """
-        self._template.eval()
+        self.template.eval()
         self._streams = []  # no slot draws in an evaluation
         size = EVALUATED_AT_ONCE * self._first.batch_size
         losses = torch.zeros(len(self._rows), dtype=torch.float64)
@@ -325,7 +364,7 @@ class Stack:
 
         examples = len(getattr(self._first.splits, split))
         for x, y in self._batches(split, size, [None] * len(self._rows)):
-            output, value = self._forward(self._arena.values, x, y)
+            output, value = self._forward(self.arena.values, x, y)
             losses += value.double().cpu() * (y.shape[1] / examples)
             if self._first.task.metrics:
                 outputs.append(output)
@@ -350,7 +389,7 @@ class Stack:
 
     def snapshot(self) -> Callable[[], None]:
         """What undoes everything that happens to the trials from now on."""
-        tensors = [self._arena.theta, *self._arena.buffers]
+        tensors = [self.arena.theta, *self.arena.buffers]
         before = [tensor.clone() for tensor in tensors]
         averages = [copy.deepcopy(live.average.state_dict()) for live in self._averaged]
         undo = [update.snapshot() for update in self._updates]

@@ -1,0 +1,136 @@
+"""Compiled stacks: what trials compute alone, the same bits in any company, or why there are none.
+
+One graph serves the whole file, in float64: to compile it takes as long as everything else.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from automl_opt.training.build import TorchBuilder
+from automl_opt.training.fused.choose import Chooser, Sizes, twin_of
+from automl_opt.training.fused.compiled import Graphs
+from automl_opt.training.fused.engine import FusedEngine
+from automl_opt.training.fused.graph import ROWS, Graph
+
+from .examples import BUILTIN, part, recipe, setup, task, trial
+from .fused_examples import distances, live, train_all
+
+
+def norms():
+    """No bias before the norm: its true gradient is 0, and rules blow rounding errors up."""
+    return nn.Sequential(
+        nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.2), nn.Linear(6, 3)
+    )
+
+
+NORMS = task(model=norms)
+RULES = ("sgd", "nesterov", "adam", "adamw", "rmsprop", "lamb", "lars", "muon", "lion")
+EPOCHS = 67  # of 3 steps, 2 of them compiled: the last batch is one larger
+
+
+def of(number, **changes):
+    """Trials of one kind: what differs from row to row leaves the graph as it is."""
+    more = [(), ("clip_norm",), ("ema",)][number % 3]
+    made = {
+        "optimizer": RULES[number % len(RULES)],
+        "scheduler": ["cosine", "exponential", "one_cycle"][number % 3],
+        "regularizers": (part(BUILTIN, "regularizer", "l2", strength=0.01 / (1 + number)), *more),
+        **changes,
+    }
+    return trial(recipe(**made), number=number, seed=number % 2)
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    return Graphs()
+
+
+def compiling(graphs, capacity, task=NORMS):
+    exact = setup(dtype=torch.float64)
+    chooser = Chooser(capacity, fixed=Sizes(1))
+    engine = FusedEngine(task, exact, TorchBuilder(BUILTIN), capacity, chooser, compile=True)
+    engine._graphs = graphs
+    return engine
+
+
+@pytest.fixture(scope="module")
+def together(graphs):
+    """More trials than a graph has rows, all at once."""
+    return train_all(compiling(graphs, ROWS + 6), [of(number) for number in range(ROWS + 6)])
+
+
+def test_200_steps_in_a_compiled_stack_end_where_they_end_alone(graphs):
+    one = live(NORMS, of(0), setup(dtype=torch.float64))
+    graph = graphs.of(one, partial(twin_of, one))
+    assert isinstance(graph, Graph), graph
+
+    far = distances(NORMS, [of(number) for number in range(len(RULES))], EPOCHS, graph)
+
+    assert {n: distance for n, distance in enumerate(far) if not distance <= 1e-12} == {}
+
+
+def test_a_compiled_trial_has_the_same_bits_in_any_company(graphs, together):
+    shuffled = [of(number) for number in range(27)]
+    random.Random(0).shuffle(shuffled)
+
+    found = train_all(compiling(graphs, 9), shuffled)
+
+    assert {how.mode for how in together.how.values()} == {"compiled"}
+    assert {how.mode for how in found.how.values()} == {"compiled"}
+    assert found.curves == {number: together.curves[number] for number in range(27)}
+
+
+def test_a_compiled_trial_resumes_to_the_bit_even_where_none_is_compiled_any_more(
+    tmp_path, graphs, together
+):
+    first = compiling(graphs, 10)
+    for number in range(10):
+        first.admit(of(number))
+    before = [report for _ in range(2) for report in first.advance()]
+    resumed = first.live[4]
+    first.save(resumed, tmp_path / "c.pt")
+
+    second = FusedEngine(
+        NORMS, setup(dtype=torch.float64), TorchBuilder(BUILTIN), 2, Chooser(fixed=Sizes(1))
+    )
+    second._graphs = graphs
+    second.admit(of(30))
+    assert second.admit(resumed, tmp_path / "c.pt") == 2
+    found = train_all(second, [])
+
+    own = [r for r in before if r.trial is resumed]
+    curve = [(r.epoch, r.value, r.measurements, r.status, r.reason) for r in own]
+    assert {number: how.mode for number, how in found.how.items()} == {30: "fused", 4: "compiled"}
+    assert curve + found.curves[4] == together.curves[4]
+
+
+class Noisy(nn.Linear):
+    def forward(self, x):
+        return super().forward(x + torch.randn_like(x) if self.training else x)
+
+
+@pytest.mark.parametrize(
+    ("count", "model", "changes", "reason"),
+    [
+        (3, norms, {}, "fewer than 8 trials of its kind"),
+        (8, norms, {"regularizers": ("mixup",)}, "a regularizer mixes examples"),
+        (8, norms, {"accumulate": 2}, "a batch is run in several pieces"),
+        (8, lambda: Noisy(4, 3), {}, "random"),
+    ],
+)
+def test_what_is_not_compiled_is_stacked_and_says_why(count, model, changes, reason):
+    slots = compiling(Graphs(), count, task(model=model))
+    for number in range(count):
+        slots.admit(of(number, **changes))
+
+    how = slots.how(slots.live[0])
+
+    assert how.mode == "fused"
+    assert re.search(f"not compiled: .*{reason}", how.because), how.because
