@@ -40,7 +40,7 @@ class Duration(click.ParamType):
 
 @click.group(cls=Group)
 def db() -> None:
-    """Check, upgrade, export or prune a database."""
+    """Check, upgrade, export, import or prune a database."""
 
 
 @db.command()
@@ -123,6 +123,42 @@ def export(
         return
     for file, rows in written.items():
         click.echo(f"{file}: {count(rows, 'row')}")
+
+
+@db.command("import")
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--study", "studies", multiple=True, metavar="NAME", help="Only this study; repeatable."
+)
+@storage_option
+@json_option
+def import_(source: str, studies: tuple[str, ...], storage: str, as_json: bool) -> None:
+    """Copy studies from another database into this one.
+
+    SOURCE is an SQLite file or a database URL; nothing is written to it. Studies come with Optuna's
+    tables, verdicts and curves, all of them or none, and run on from here. One whose name is taken
+    is refused. Checkpoints stay where they are: a trial that was stopped begins anew.
+
+    \b
+    automl-opt db import laptop/automl_opt.db
+    automl-opt db import laptop.db --study digits --storage postgresql+psycopg://user@host/database
+    """
+    from automl_opt.search.arms import storage_at
+    from automl_opt.store import Store
+    from automl_opt.store.importing import import_studies
+
+    url = source if "://" in source else f"sqlite:///{source}"
+    with (
+        Store.open_to_read(url) as origin,
+        Store.open(storage) as store,
+        storage_at(store.url),  # makes Optuna's tables
+    ):
+        copied = import_studies(origin.engine, store.engine, studies)
+    if as_json:
+        echo_json([asdict(each) for each in copied])
+        return
+    for each in copied:
+        click.echo(f"{each.study}: {count(each.arms, 'arm')}, {count(each.trials, 'trial')}")
 
 
 @db.command()

@@ -118,6 +118,18 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def one_state(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which every query sees the database as the first one saw it.
+
+    Raises:
+        StoreError: the database said no; the message says why.
+    """
+    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with explained(engine.url), engine.connect() as connection:
+        yield connection.execution_options(**options)
+
+
+@contextmanager
 def explained(url: URL) -> Iterator[None]:
     """Turn the database's errors into a :class:`StoreError` of a line or two."""
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, Double, Engine, Integer, Text, select, text
 
 from automl_opt.core.errors import StoreError, did_you_mean
 from automl_opt.store import models
-from automl_opt.store.engine import explained, shown
+from automl_opt.store.engine import one_state, shown
 from automl_opt.store.view import View
 from automl_opt.store.views import VIEWS
 
@@ -54,7 +53,7 @@ def export_views(
     if format == "parquet":
         _pyarrow()
     written = {}
-    with _one_state(engine) as connection:
+    with one_state(engine) as connection:
         if study is not None:
             _refuse_unknown(connection, study)
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,14 +80,6 @@ def _refuse_unknown(connection: Connection, study: str) -> None:
     if study not in names:
         where = shown(connection.engine.url)
         raise StoreError(f"{where} has no study {study!r}; {did_you_mean(study, names)}")
-
-
-@contextmanager
-def _one_state(engine: Engine) -> Iterator[Connection]:
-    """A transaction in which every query sees the database as the first one saw it."""
-    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    with explained(engine.url), engine.connect() as connection:
-        yield connection.execution_options(**options)
 
 
 def _batches(

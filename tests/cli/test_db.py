@@ -11,6 +11,8 @@ from contextlib import closing
 
 import pytest
 
+from automl_opt.cli.main import cli
+from automl_opt.core.errors import StoreError
 from automl_opt.store.schema import HEAD
 
 from .shell import automl_opt, command
@@ -118,6 +120,23 @@ def test_bad_input_is_told_in_a_line_and_changes_nothing(arguments, said, copy):
     assert "Traceback" not in done.err
     assert not (copy / "export").exists()
     assert not (copy / "none.db").exists()
+
+
+def test_import_copies_a_study_once(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    source = str(finished / "automl_opt.db")
+
+    cli.main(["db", "import", source, "--json"], standalone_mode=False)
+
+    assert json.loads(capsys.readouterr().out) == [{"study": "line", "arms": 2, "trials": 4}]
+    for words, said in [
+        ([source], "has a study 'line' already"),
+        (["none.db"], "sqlite:///none.db: there is no such file"),
+        ([source, "--study", "lime"], "did you mean 'line'"),
+    ]:
+        with pytest.raises(StoreError, match=said):
+            cli.main(["db", "import", *words], standalone_mode=False)
+    assert asked(tmp_path, "SELECT count(*) FROM hpo_v_trial") == [(4,)]
 
 
 def test_prune_thins_old_epochs_and_says_so_before(copy):
