@@ -394,5 +394,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLError) as error:
-        said = str(error.__cause__ or error).splitlines()[0]
+        cause = error.__cause__ or error
+        said = str(cause).splitlines()[0]
+        if getattr(getattr(cause, "orig", None), "sqlstate", None) == "53100":
+            said = f"the server's disk is full; nothing of this write was kept: {said}"
         raise StoreError(f"Optuna's tables: {said}") from error

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from automl_opt.core.errors import StoreError
 
 BUSY_TIMEOUT_MS = 60_000
 CONNECT_TIMEOUT_S = 10
+DISK_FULL = "53100"
+"""PostgreSQL's SQLSTATE."""
+
 _WRITES = "automl_opt_writes"
 
 
@@ -56,6 +59,8 @@ def open_engine(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _leave_transactions_to_us)
         event.listen(engine, "begin", _begin)
+    elif engine.dialect.driver == "psycopg":
+        event.listen(engine, "do_connect", _connected)
     return engine
 
 
@@ -174,6 +179,25 @@ def _is_postgresql(url: URL) -> bool:
     return url.get_backend_name() == "postgresql"
 
 
+def _connected(
+    dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]
+) -> Any:
+    """A connection whose text is text: of another encoding psycopg gives bytes, or loses letters.
+
+    Before SQLAlchemy asks it anything.
+    """
+    connection: Any = dialect.connect(*arguments, **options)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding in ("UTF8", None):  # a pooler in between may keep it to itself
+        return connection
+    name = connection.info.dbname
+    connection.close()
+    raise StoreError(
+        f"PostgreSQL's database {name!r} has the encoding {encoding}; allowed: UTF8. Make another: "
+        f"createdb --encoding=UTF8 --template=template0 NAME"
+    )
+
+
 def _set_pragmas(connection: Any, _record: Any) -> None:
     try:
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -215,6 +239,8 @@ def _reason(url: URL, error: DBAPIError) -> str:
     if isinstance(error, IntegrityError):
         return f"refused what was written, nothing was kept: {said}"
     if _is_postgresql(url):
+        if getattr(error.orig, "sqlstate", None) == DISK_FULL:
+            return f"the server's disk is full; nothing of this write was kept: {said}"
         return _postgresql_reason(said, (error.statement or "").lstrip().upper())
     if "unable to open database file" in said:
         return f"cannot be opened: {_why_unopenable(file)}"

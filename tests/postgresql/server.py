@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 GUARDED = "guarded"
@@ -64,6 +66,21 @@ class Server:
         name = f"study{self._made}"
         self.sql(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    @contextmanager
+    def database_in(self, folder: Path) -> Iterator[str]:
+        """The URL of an empty database whose tables lie in *folder*, gone in the end."""
+        self._made += 1
+        database, space = f"study{self._made}", f"space{self._made}"
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        self.sql(f"CREATE TABLESPACE {space} LOCATION '{folder}'")
+        self.sql(f"CREATE DATABASE {database} TABLESPACE {space}")
+        try:
+            yield self.url(database)
+        finally:
+            self.sql(f"DROP DATABASE {database} WITH (FORCE)")
+            self.sql(f"DROP TABLESPACE {space}")
 
     def sql(self, statement: str, database: str = "postgres") -> None:
         """One statement by the superuser, committed."""

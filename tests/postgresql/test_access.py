@@ -14,7 +14,7 @@ import pytest
 from automl_opt.cli.main import cli
 from automl_opt.core.errors import StoreError
 from automl_opt.plugin.host import ALLOW_LIST
-from automl_opt.store import Store, engine
+from automl_opt.store import Store, engine, schema
 
 SECRET = "hush-Hush%2F7"  # as a URL has it
 PLAIN = "hush-Hush/7"
@@ -153,6 +153,20 @@ def test_a_role_that_may_only_read_is_told_of_a_study(guarded, postgresql, study
         cli.main([*words, str(study), *reader], standalone_mode=False)
 
     assert "sgd" in (study / "page.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_is_refused_with_its_name(postgresql, encoding):
+    name = f"in_{encoding.lower()}"
+    postgresql.sql(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' "
+        "TEMPLATE template0"
+    )
+
+    for use in (Store.open, Store.open_to_read, schema.check):
+        with pytest.raises(StoreError) as caught:
+            use(postgresql.url(name))
+        assert f"{name!r} has the encoding {encoding}; allowed: UTF8" in str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])

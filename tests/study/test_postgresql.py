@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import optuna
 import pytest
+
+from automl_opt.core.errors import StoreError
+from automl_opt.study.progress import Progress
 
 from .examples import MEDIAN, NAME, contents, rows_of, run, start, write_study
 from .killed_process import PLACES
@@ -45,6 +51,54 @@ def test_a_study_is_the_same_on_both_and_plain_optuna_reads_it(study, in_sqlite,
         plain._storage._backend.engine.dispose()
     expected = [trial["params"] for (arm, _), trial in in_sqlite["optuna"].items() if arm == "sgd"]
     assert theirs == expected
+
+
+class Fills(Progress):
+    """Fills a disk once some epochs have ended."""
+
+    def __init__(self, disk: Path) -> None:
+        self.filler, self.left = disk / "filler", 7
+
+    def epoch(self, report):
+        self.left -= 1
+        if self.left == 0:
+            with contextlib.suppress(OSError), self.filler.open("wb", buffering=0) as stream:
+                while stream.write(bytes(1 << 12)) == 1 << 12:
+                    pass
+
+
+@pytest.fixture
+def small_disk():
+    """A folder on a disk of its own, of 32 MiB, where only root may make one."""
+    folder = Path(tempfile.mkdtemp(prefix="automl_opt-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        folder.rmdir()
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+    folder.rmdir()
+
+
+def test_a_study_whose_server_ran_out_of_disk_goes_on_as_the_undisturbed_one(
+    study, in_sqlite, postgresql, small_disk, host, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    progress = Fills(small_disk)
+
+    with postgresql.database_in(small_disk) as url:
+        with pytest.raises(StoreError, match="the server's disk is full") as caught:
+            run(study, url, host=host, progress=progress)
+        kept = contents(url)["ours"]
+        progress.filler.unlink()
+        run(study, url, host=host)
+        found = contents(url)
+
+    assert "\n" not in str(caught.value)
+    assert found == in_sqlite
+    ended = {key for key, trial in kept.items() if trial["status"].is_final}
+    assert 0 < len(ended) < len(in_sqlite["ours"])
+    assert all(kept[key] == in_sqlite["ours"][key] for key in ended)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a signal that nobody can catch")
