@@ -20,7 +20,13 @@ from .page import blocks
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 DASHBOARD = json.loads((HOWTO / "grafana" / "study.json").read_text("utf-8"))
-MAY_BE_EMPTY = {"In training", "Verdict over common seeds", "Failures", "What speaks against it"}
+MAY_BE_EMPTY = {
+    "In training",
+    "Verdict over common seeds",
+    "Failures",
+    "What speaks against it",
+    "Learning curves of the finalists",
+}
 
 
 def queries() -> Iterator[tuple[str, str]]:
@@ -74,9 +80,34 @@ def test_a_query_is_understood_by_every_database(whose, sql, database):
         assert connection.exec_driver_sql(query).fetchall() == []
 
 
+FINALISTS = """
+INSERT INTO hpo_verdict (id, name, kind, number, plan_json, created_at, updated_at)
+    VALUES (1, 'digits', 'recipe', 0, '{}', '2026-01-01', '2026-01-01');
+INSERT INTO hpo_verdict_run SELECT 1, 'confirm', 'sgd #0', s.value, '{}', 'complete', NULL, 0.5,
+    '{}', 1, 1.0, 'here', 'cpu', '2026-01-01', min(e.id)
+    FROM hpo_environment e JOIN json_each('[0, 1]') s GROUP BY s.value;
+INSERT INTO hpo_verdict_epoch SELECT 1, 'confirm', 'sgd #0', s.value, m.id, p.value, 1,
+    s.value + 0.25, 1.0
+    FROM hpo_metric m JOIN json_each('[0, 1]') s JOIN json_each('["train", "valid"]') p
+"""
+
+
+def test_the_curve_of_a_finalist_is_the_mean_over_its_seeds(with_a_study):
+    [sql] = [sql for whose, sql in QUERIES if whose == "Learning curves of the finalists"]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        with closing(sqlite3.connect(with_a_study.folder / "automl_opt.db")) as original:
+            original.backup(connection)
+        connection.executescript(FINALISTS)
+        metrics = connection.execute("SELECT count(*) FROM hpo_metric").fetchone()
+        found = connection.execute(asked(sql, study=["digits"])).fetchall()
+
+    assert metrics > (1,)
+    assert found == [("sgd #0", 1, 0.75)]
+
+
 def test_charts_draw_columns_that_their_query_gives(with_a_study):
     charts = [panel for panel in DASHBOARD["panels"] if panel["type"] == "xychart"]
-    assert len(charts) == 4
+    assert len(charts) == 5
     for panel in charts:
         [series] = panel["options"]["series"]
         [by] = panel["transformations"][0]["options"]["fields"]
