@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +27,23 @@ if TYPE_CHECKING:
     from automl_opt.search.space import RecipeSpace
 
 
+AUTO = "auto"
+
+
+class WorkerCount(click.ParamType):
+    """A whole number, or ``auto``."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: Any, context: Any) -> int | str:
+        if value == AUTO:
+            return AUTO
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor {AUTO!r}", param, context)
+
+
 def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What decides how a process trains, whether it runs a study or helps with one."""
     for option in (
@@ -44,7 +62,12 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--executor", metavar="NAME", help="What trains: processes, or ray: its actors."
         ),
-        click.option("--workers", type=int, metavar="N", help="Processes that train."),
+        click.option(
+            "--workers",
+            type=WorkerCount(),
+            metavar="N",
+            help="Processes that train; auto: one a GPU, else one a core.",
+        ),
         click.option("--together", metavar="K", help="Trials in training at a time, or auto."),
         click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."),
     ):
@@ -76,10 +99,11 @@ def run(
     automl-opt run studies/digits --trials 40 --time 10m
     automl-opt run studies/digits --set training.epochs=5 --storage sqlite:///try.db
     """
+    all_of_machine = _counts_workers(given)
     spec, url = read_study(study, [*settings, *_as_settings(given)], storage)
     host = installed_plugins()
     _check_names(spec, host.catalog)
-    return _train(spec, url, host, as_json)
+    return _train(spec, url, host, as_json, all_of_machine=all_of_machine)
 
 
 @click.command()
@@ -102,8 +126,9 @@ def worker(
     automl-opt worker studies/digits --storage postgresql+psycopg://me@db.example.org/studies
     automl-opt worker studies/digits --device cuda:1
     """
+    all_of_machine = _counts_workers(given)
     spec, url = read_study(study, [*settings, *_as_settings(given)], storage)
-    return _train(spec, url, installed_plugins(), as_json, join=True)
+    return _train(spec, url, installed_plugins(), as_json, all_of_machine=all_of_machine, join=True)
 
 
 KEYS = {
@@ -121,6 +146,14 @@ KEYS = {
 _TEXTS = ("time_limit", "device")
 
 
+def _counts_workers(given: dict[str, Any]) -> bool:
+    """Whether ``--workers auto`` is among the options, which is then taken out: no file has it."""
+    if given["workers"] != AUTO:
+        return False
+    given["workers"] = None
+    return True
+
+
 def _as_settings(given: Mapping[str, Any]) -> list[str]:
     return [
         f'{KEYS[name]}="{value}"' if name in _TEXTS else f"{KEYS[name]}={value}"
@@ -129,7 +162,15 @@ def _as_settings(given: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _train(spec: StudySpec, url: str, host: Host, as_json: bool, *, join: bool = False) -> int:
+def _train(
+    spec: StudySpec,
+    url: str,
+    host: Host,
+    as_json: bool,
+    *,
+    all_of_machine: bool,
+    join: bool = False,
+) -> int:
     from automl_opt.cli.progress import open_progress
     from automl_opt.cli.report import echo_ranking
     from automl_opt.store import Store
@@ -141,6 +182,10 @@ def _train(spec: StudySpec, url: str, host: Host, as_json: bool, *, join: bool =
     ):
         from automl_opt.study import runner  # with torch, after all that can fail without it
 
+        if all_of_machine:
+            from automl_opt.training.processes import workers_here
+
+            spec = replace(spec, workers=workers_here(spec))
         outcome = runner.run(spec, host=host, store=store, progress=progress, join=join)
 
     if as_json:

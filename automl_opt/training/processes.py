@@ -21,6 +21,29 @@ from automl_opt.training.pool import Gone
 from automl_opt.training.worker import Reply, Worker
 
 
+def workers_here(spec: StudySpec) -> int:
+    """As many as this machine can train with: one a GPU, else one for as many cores as it uses.
+
+    No core is kept for the process that asks for trials: while they train it waits.
+
+    Raises:
+        SpecError: the study's workers are not processes of this machine, or its device is not here.
+    """
+    if spec.executor != "processes":
+        raise spec.error(
+            "[training] workers",
+            f"'auto' counts what this machine has; with executor = {spec.executor!r} name a number",
+        )
+    device = find_device(spec)
+    if device.type == "cuda":
+        return torch.cuda.device_count() if spec.device in ("auto", "cuda") else 1
+    if device.type != "cpu":
+        return 1
+    may_use = getattr(os, "sched_getaffinity", None)
+    cores = len(may_use(0)) if may_use else os.cpu_count() or 1
+    return max(1, cores // (spec.threads or 1))
+
+
 class Processes:
     """See :class:`automl_opt.training.pool.Executor` for what the methods promise."""
 
