@@ -8,13 +8,16 @@ import math
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.testing import pytest_samplers as suites
 from optuna.trial import TrialState, create_trial
 
 from automl_opt.api import Float, Int, OneOf
+from automl_opt.builtin.search import Space
 from automl_opt.builtin.strategies import cmaes, grid, sobol
 from automl_opt.builtin.strategies.samplers.grid import grid as grid_of
+from automl_opt.builtin.strategies.samplers.moves import some
 from automl_opt.core.space import Entry, SearchSpace
 from automl_opt.plugin.host import load_host
 
@@ -245,6 +248,17 @@ def test_a_screened_strategy_differs_from_the_plain_one_only_by_its_choice(strat
 
     assert proposed(plain)[:5] == proposed(screened)[:5]
     assert proposed(plain) != proposed(screened)
+
+
+@pytest.mark.parametrize("flips", [1.0, 0.4, 0.01])
+def test_of_a_number_and_a_category_a_single_move_takes_the_category_by_half_its_share(flips):
+    distributions = {"x": FloatDistribution(0, 1), "c": CategoricalDistribution("ab")}
+    genes, rng = np.zeros((20_000, 2)), np.random.default_rng(0)
+
+    mask = some(Space(distributions, {}), genes, rng, 0.0, flips=flips)
+
+    np.testing.assert_array_equal(mask.sum(axis=1), 1)
+    np.testing.assert_allclose(mask[:, 1].mean(), flips / 2, atol=0.02)
 
 
 def test_sobol_puts_one_trial_into_every_slice_of_every_parameter():

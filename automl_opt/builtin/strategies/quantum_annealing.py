@@ -16,10 +16,10 @@ spec = StrategySpec(
     priors=True,
     params={
         "screen": OneOf((True, False)),
-        "replicas": Int(2, 50, log=True, default=5),
+        "replicas": Int(2, 50, log=True, default=3),
         "temperature": Float(0.0001, 0.5, log=True, default=0.02),
         "field": Float(0.01, 5.0, log=True, default=0.5),
-        "cooling": Float(0.8, 1.0, default=0.98),
+        "cooling": Float(0.8, 1.0, default=0.99),
         "width": Float(0.01, 0.5, log=True, default=0.2),
     },
 )

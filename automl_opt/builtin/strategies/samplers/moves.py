@@ -44,11 +44,22 @@ def uniform(space: Space, rng: np.random.Generator, n: int) -> Array:
 
 
 def some(
-    space: Space, genes: Array, rng: np.random.Generator, chance: float, least: int = 1
+    space: Space,
+    genes: Array,
+    rng: np.random.Generator,
+    chance: float,
+    least: int = 1,
+    flips: float = 1.0,
 ) -> Mask:
-    """Which genes to change: each that exists with *chance*, and *least* of them in any case."""
+    """Which genes to change: each that exists with *chance*, and *least* of them in any case.
+
+    Args:
+        flips: the chance of a category, in shares of that of a number: no small step leads to
+            another choice, and one that decides a branch takes many numbers with it.
+    """
     exists = space.active(genes) & ~space.single
-    lots = np.where(exists, rng.random(genes.shape), 2.0)
+    lots = rng.random(genes.shape) / np.where(space.numeric, 1.0, flips)
+    lots = np.where(exists, lots, np.inf)
     nth = min(least, genes.shape[1]) - 1
     first = np.partition(lots, nth, axis=1)[:, nth : nth + 1]
     return exists & ((lots < chance) | (lots <= first))

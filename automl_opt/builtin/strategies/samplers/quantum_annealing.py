@@ -33,7 +33,8 @@ class QuantumAnnealing(DraftingSampler):
     the replicas explore, and they meet in the end. Replicas take turns; a trial is accepted by
     Metropolis' rule on ``energy / P + J · (squared distances to the neighbours)``. Unlike there,
     the energy of a trial is the share of trials that are better, the distance is that of the
-    encoded points (mean square a column), Γ fades by *cooling* a trial, and a proposal may take
+    encoded points (mean square a column), Γ fades by *cooling* a trial, and with it the width of
+    steps and the chance that a category flips (it drives the flips there), and a proposal may take
     genes of a neighbour, which is how a barrier is tunnelled through, or of the best three.
     Acceptance is replayed from the history with the study's own random numbers.
 
@@ -78,7 +79,8 @@ class QuantumAnnealing(DraftingSampler):
                 near, filled(history, history.genes[random_rows(rng, best, n)], rng), taken
             )
         width = max(0.015, self._width * ring.field) * np.exp(0.7 * rng.standard_normal((n, 1)))
-        moved = mutated(space, taken, rng, some(space, taken, rng, 0.35), width)
+        mask = some(space, taken, rng, 0.35, flips=ring.field)
+        moved = mutated(space, taken, rng, mask, width)
         notes = [{"replica": int(turn)} for turn in turns]
         return Drafts(moved, f"replica {mine} at field {ring.field:.2f}", notes)
 

@@ -11,6 +11,8 @@ from automl_opt.builtin.search import Drafts, History
 from automl_opt.builtin.strategies.samplers.drafting import DraftingSampler
 from automl_opt.builtin.strategies.samplers.moves import Array, Mask, filled, mutated, some
 
+FLIPS = 0.4
+"""Chance that a neighbour differs in a certain category, in shares of that for a number."""
 MARK = 8
 """A replay begins at a multiple of so many rounds, at least that many back."""
 
@@ -28,11 +30,12 @@ class Tabu(DraftingSampler):
     """Rounds of neighbours; the best of a round is where the next one starts, better or not.
 
     Glover 1989, "Tabu Search – Part I", doi:10.1287/ijoc.1.3.190, for numbers as in Chelouah &
-    Siarry 2000: a neighbour differs in a gene or two, and the values that a move gave up are tabu
-    in those genes for *tenure* rounds, numbers with all that is within *radius*. Unlike there, a
-    round has the trials that ended in it, whoever proposed them; a tabu move is not evaluated, so
-    that there is nothing to aspire to; and after *patience* rounds without a new best the search
-    returns to the best trial, the list emptied (intensification).
+    Siarry 2000: a neighbour differs in a gene or two, sooner in numbers than in categories, and
+    the values that a move gave up are tabu in those genes for *tenure* rounds, numbers with all
+    that is within *radius*. Unlike there, a round has the trials that ended in it, whoever proposed
+    them; a tabu move is not evaluated, so that there is nothing to aspire to; and after *patience*
+    rounds without a new best the search returns to the best trial, the list emptied
+    (intensification).
 
     Args:
         neighbours: trials of a round.
@@ -60,7 +63,7 @@ class Tabu(DraftingSampler):
         space = history.space
         at = self.replay(history)
         genes = filled(history, np.repeat(history.genes[[at.row]], 3 * n, axis=0), rng)
-        mask = some(space, genes, rng, 1 / len(space))
+        mask = some(space, genes, rng, 1 / len(space), flips=FLIPS)
         width = self._width * np.exp(rng.standard_normal((3 * n, 1)))
         moved = mutated(space, genes, rng, mask, width)
         tabu = self._tabu(space.numeric, moved, abs(moved - genes) > 1e-9, at)
