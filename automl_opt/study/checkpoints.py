@@ -9,11 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from automl_opt.core.errors import StoreError
 from automl_opt.core.result import Trial
 from automl_opt.core.spec import StudySpec
 from automl_opt.store import Store
 from automl_opt.study.claim import folder_of
 from automl_opt.training.checkpoint import is_url
+from automl_opt.training.engine import Engine
 
 
 class Checkpoints:
@@ -22,12 +24,15 @@ class Checkpoints:
     The database names them by whole paths or URLs: they are found again when the study file says
     another place.
 
+    Args:
+        part: a folder in that of the study.
+
     Raises:
         SpecError: the place in the study file cannot be reached or written.
     """
 
-    def __init__(self, spec: StudySpec, store: Store) -> None:
-        self._folder = _folder(spec, store)
+    def __init__(self, spec: StudySpec, store: Store, part: str | None = None) -> None:
+        self._folder = "/".join(filter(None, [_folder(spec, store), part]))
         try:
             system, path = _found(self._folder)
             system.makedirs(path, exist_ok=True)
@@ -37,7 +42,38 @@ class Checkpoints:
             ) from error
 
     def place(self, trial: Trial, attempt: int, epoch: int) -> str:
-        return f"{self._folder}/{_stem(trial.arm, trial.number)}{attempt}-{epoch}.pt"
+        return self.named(f"{_stem(trial.arm, trial.number)}{attempt}-{epoch}.pt")
+
+    def named(self, name: str) -> str:
+        """Where a file of that name lies."""
+        return f"{self._folder}/{name}"
+
+    def save(self, engine: Engine, trial: Trial, place: str) -> bool:
+        """As :meth:`Engine.save`.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        try:
+            return engine.save(trial, place)
+        except (OSError, RuntimeError) as error:  # what torch.save raises on a full disk
+            raise StoreError(f"the checkpoint {place} cannot be written: {error}") from error
+
+    def write(self, place: str, text: str) -> None:
+        """Keep *text* beside the states.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        system, path = _found(place)
+        try:
+            system.pipe_file(path, text.encode())
+        except Exception as error:  # every file system that fsspec knows has its own
+            raise StoreError(f"{place} cannot be written: {error}") from error
+
+    def read(self, place: str) -> str:
+        system, path = _found(place)
+        return bytes(system.cat_file(path)).decode()
 
     def exists(self, place: str) -> bool:
         system, path = _found(place)
@@ -47,6 +83,12 @@ class Checkpoints:
         if self.exists(place):
             system, path = _found(place)
             system.rm_file(path)
+
+    def close(self) -> None:
+        """Remove the folder if nothing is in it."""
+        system, path = _found(self._folder)
+        with suppress(OSError):  # it is not empty
+            system.rmdir(path)
 
     def sweep(self, needed: set[str | None], held: Iterable[tuple[str, int]]) -> None:
         """Delete those that are not *needed*: a kill may leave some.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from automl_opt.core.errors import AutomlOptError, StoreError, TaskError
+from automl_opt.core.errors import AutomlOptError, TaskError
 from automl_opt.core.result import EpochReport, Status, Trial, TrialResult
 from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.host import Host
@@ -392,11 +392,8 @@ class _Run:
             path = self._checkpoints.place(trial, live.attempt, live.epoch)
             if path == live.checkpoint:
                 continue
-            try:
-                if self._engine.save(trial, path):
-                    saved.append((trial, path))
-            except (OSError, RuntimeError) as error:  # what torch.save raises on a full disk
-                raise StoreError(f"the checkpoint {path} cannot be written: {error}") from error
+            if self._checkpoints.save(self._engine, trial, path):
+                saved.append((trial, path))
         return saved
 
     def _replace(self, saved: Sequence[tuple[Trial, str]]) -> None:

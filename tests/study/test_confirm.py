@@ -21,6 +21,7 @@ from automl_opt.study.confirm import confirm, held_out
 from automl_opt.study.progress import Progress
 from automl_opt.study.selection import judged, selection_of, standing
 from automl_opt.training.fused import choose
+from automl_opt.training.plain import PlainEngine
 from automl_opt.training.pool import PoolEngine
 from automl_opt.training.task import load_task
 
@@ -223,6 +224,39 @@ def test_a_verdict_that_was_stopped_goes_on_and_ends_as_the_undisturbed_one(
 
     assert values(done.runs) == values(whole.runs)
     assert done.verdict == whole.verdict
+
+
+def epochs_of(folder):
+    with opened(folder) as store, store.engine.connect() as connection:
+        return connection.exec_driver_sql(
+            "SELECT recipe, seed, epoch, split, metric_id, value FROM hpo_verdict_epoch "
+            "ORDER BY recipe, seed, epoch, split, metric_id"
+        ).all()
+
+
+def test_what_ctrl_c_met_in_training_goes_on_from_there(folder, confirmed, host, monkeypatch):
+    undisturbed, whole = confirmed
+    trained = 0
+    advance = PlainEngine.advance
+
+    def advance_and_stop(engine):
+        nonlocal trained
+        trained += 1
+        if trained == whole.runs[0].epochs + 1:  # the first epoch of the second run
+            os.kill(os.getpid(), signal.SIGINT)
+        return advance(engine)
+
+    monkeypatch.setattr(PlainEngine, "advance", advance_and_stop)
+    stopped = select(folder, host, SEEDS)
+    kept = list((folder / "study.checkpoints").rglob("*.pt"))
+    done = select(folder, host, SEEDS)
+
+    assert stopped.stopped == "SIGINT"
+    assert len(stopped.runs) == len(kept) == 1
+    assert values(done.runs) == values(whole.runs)
+    assert epochs_of(folder) == epochs_of(undisturbed)
+    assert trained == sum(run.epochs for run in done.runs)  # none twice
+    assert not (folder / "study.checkpoints").exists()
 
 
 def test_ctrl_c_keeps_what_another_process_is_about_to_end(tmp_path, host, monkeypatch):
