@@ -7,6 +7,7 @@ databases have to be of one version of Optuna.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,9 @@ _OF_TRIAL: Final = (
     "trial_system_attributes",
 )
 _OPTUNA: Final = ("studies", "trials", *_OF_STUDY, *_OF_TRIAL, "alembic_version")
+_RETUNED: Final = re.compile(r"\.retune\d+\.\d+$")
+"""What the name of a study that was tuned again has behind the name of that study."""
+
 _PARENTS: Final = "BaseGASampler:parent:"
 """Under it Optuna's genetic samplers keep trial ids; nothing else in either's tables holds any."""
 
@@ -117,12 +121,7 @@ class _Copy:
             if name not in known:
                 where = shown(self._from.engine.url)
                 raise StoreError(f"{where} has no study {name!r}; {did_you_mean(name, known)}")
-        with_theirs = tuple(f"{name}.retune" for name in names)
-        return [
-            arm
-            for arm in found
-            if not names or arm["name"] in names or arm["name"].startswith(with_theirs)
-        ]
+        return [arm for arm in found if not names or _RETUNED.sub("", arm["name"]) in names]
 
     def _refuse_in_training(self, study_ids: Sequence[int]) -> None:
         run = models.trial_run

@@ -76,7 +76,16 @@ def stopped(tmp_path_factory, host) -> Path:
 
 
 def taken(url: str) -> str:
-    """The same *url*, with other studies in Optuna's tables, so no id will be what it was."""
+    """The same *url*, with rows in its tables and in Optuna's, so no id will be what it was."""
+    with Store.open(url) as store, store.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO hpo_plugin (kind, name, version, distribution, distribution_version) "
+            "VALUES ('optimizer', 'acme.other', 1, 'acme', '1.0')"
+        )
+        connection.exec_driver_sql("INSERT INTO hpo_metric (name) VALUES ('other')")
+        connection.exec_driver_sql("INSERT INTO hpo_environment (sha256, json) VALUES ('0', '{}')")
+    with Store.open(url) as store:
+        store.begin_verdict("other", "recipe", {})
     with storage_at(url) as storage:
         for name in ("a", "b", "c"):
             optuna.create_study(storage=storage, study_name=name).enqueue_trial({})
@@ -89,9 +98,9 @@ def copy(source: str, target: str, *names: str) -> list[Imported]:
 
 
 def views(url: str, folder: Path) -> dict[str, list[dict[str, str]]]:
-    """Every row of every view, but for ids and the 15 digits of SQLite's text."""
+    """Every row of the study in every view, but for ids and the 15 digits of SQLite's text."""
     with Store.open_to_read(url) as store:
-        files = export_views(store.engine, folder)
+        files = export_views(store.engine, folder, study=NAME)
     found = {}
     for file in files:
         with file.open(encoding="utf-8", newline="") as stream:
@@ -137,6 +146,20 @@ def test_a_study_goes_through_both_databases_and_on_as_it_would_have(
     run(stopped / "study", f"sqlite:///{original}/study.db", FEW, host=host)
     run(stopped / "study", urls[-1], FEW, host=host)
     assert contents(urls[-1]) == contents(f"sqlite:///{original}/study.db")
+
+
+def test_a_study_by_name_comes_with_its_retunings_and_no_other(tmp_path):
+    names = [NAME, f"{NAME}.retune0.3", f"{NAME}.extended", f"{NAME}.retuned"]
+    source = f"sqlite:///{tmp_path}/source.db"
+    with storage_at(source) as storage, Store.open(source) as store:
+        for name in names:
+            theirs = optuna.create_study(storage=storage, study_name=f"{name}/sgd")
+            given = {"spec_json": "{}", "space_json": "[]", "space_hash": "0"}
+            store.save_study(study_id=theirs._study_id, name=name, arm="sgd", **given)
+
+    done = copy(source, f"sqlite:///{tmp_path}/target.db", NAME)
+
+    assert [each.study for each in done] == names[:2]
 
 
 def rows(url: str) -> list[int]:
