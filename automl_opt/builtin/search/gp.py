@@ -49,7 +49,7 @@ class Prior:
     weight_sd: float = 1.0
     trend: float = 0.1
     trend_sd: float = 1.5
-    products: float = 0.02
+    products: float = 0.1
     products_sd: float = 1.5
     signal_sd: float = 0.7
     noise: float = 1e-3

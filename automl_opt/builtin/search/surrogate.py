@@ -70,7 +70,7 @@ def model(history: History, view: str) -> Surrogate:
     rows = _kept(history)
     points, targets = history.cube[rows], _targets(history, view)[rows]
     groups, names = _groups(space)
-    prior = Prior(4.0 / max(1.0, len(names) / 4.0), weight_sd=1.5 if view == "C" else 1.0)
+    prior = _prior(view, len(names))
     key = f"gp.{view}"
     last = history.newest(key)
     theta = None if last is None else _theta(last, names, prior)
@@ -82,6 +82,15 @@ def model(history: History, view: str) -> Surrogate:
     posterior = Posterior(theta, points, targets, groups)
     means = posterior.means(points)
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
+
+
+def _prior(view: str, parameters: int) -> Prior:
+    """The *view*'s; lengthscales grow with the parameters, of which products there are p²."""
+    return Prior(
+        weight=4.0 / max(1.0, parameters / 4.0),
+        weight_sd=1.5 if view == "C" else 1.0,
+        products=min(0.1, 8.0 / max(1, parameters) ** 2),
+    )
 
 
 def _kept(history: History) -> Any:
