@@ -90,20 +90,31 @@ class Checkpoints:
         with suppress(OSError):  # it is not empty
             system.rmdir(path)
 
-    def sweep(self, needed: set[str | None], held: Iterable[tuple[str, int]]) -> None:
-        """Delete those that are not *needed*: a kill may leave some.
+    def files(self) -> list[str]:
+        """What lies in the folder, half-written states too."""
+        system, folder = _found(self._folder)
+        try:
+            found = system.ls(folder, detail=False, refresh=True)
+        except FileNotFoundError:  # others that are done have removed it
+            return []
+        return [file for file in found if file.endswith((".pt", ".part"))]
+
+    def sweep(
+        self, files: Iterable[str], needed: set[str | None], held: Iterable[tuple[str, int]]
+    ) -> None:
+        """Delete those of *files* that are not *needed*: a kill may leave some.
 
         Args:
+            files: :meth:`files`, asked before the database was asked for what follows: of whom has
+                written one of them it then knows.
             held: arms and numbers of trials that other processes may be saving just now.
         """
         others = tuple(_stem(arm, number) for arm, number in held)
-        system, folder = _found(self._folder)
+        system, _ = _found(self._folder)
         kept = {_found(place)[1] for place in needed if place is not None}
-        with suppress(FileNotFoundError):  # others that are done sweep as well
-            for file in system.ls(folder, detail=False, refresh=True):
-                name = file.rpartition("/")[2]
-                ours = name.endswith((".pt", ".part"))  # .part while it is written
-                if ours and file not in kept and not name.startswith(others):
+        for file in files:
+            if file not in kept and not file.rpartition("/")[2].startswith(others):
+                with suppress(FileNotFoundError):  # others sweep as well
                     system.rm_file(file)
 
 

@@ -408,10 +408,11 @@ class _Run:
 
     def _sweep(self) -> None:
         """Delete the checkpoints that the database does not name: a kill may leave some."""
+        files = self._checkpoints.files()
         rows = self._store.trials(self._spec.name)
         needed = {row.checkpoint_uri for row in rows}
         held = [(row.arm, row.number) for row in rows if is_held(row)]
-        self._checkpoints.sweep(needed, held)
+        self._checkpoints.sweep(files, needed, held)
 
 
 def versions() -> dict[str, str]:

@@ -44,7 +44,7 @@ def test_what_is_not_needed_is_swept_and_nothing_else(tmp_path, store, place):
     again = Checkpoints(spec, store)
     again.delete(deleted)
     again.delete(deleted)
-    again.sweep({needed, None, "/another/place.pt"}, [(TRIAL.arm, 30)])
+    again.sweep(again.files(), {needed, None, "/another/place.pt"}, [(TRIAL.arm, 30)])
 
     there = [again.exists(file) for file in (needed, left, deleted, lock, held)]
     assert there == [True, False, False, True, True]
@@ -54,9 +54,21 @@ def test_a_folder_that_others_have_removed_needs_no_sweep(tmp_path, store):
     kept = Checkpoints(spec_of(tmp_path, None), store)
     Path(kept.place(TRIAL, 1, 1)).parent.rmdir()
 
-    kept.sweep(set(), [])
+    kept.sweep(kept.files(), set(), [])
 
     assert not kept.exists(kept.place(TRIAL, 1, 1))
+
+
+def test_what_another_writes_between_the_two_questions_stays(tmp_path, store):
+    swept = Checkpoints(spec_of(tmp_path, f"file://{tmp_path}/kept"), store)
+    left, new = swept.place(TRIAL, 1, 1), swept.place(TRIAL, 2, 1)
+    fsspec.open(left, "wb").open().close()
+    files = swept.files()
+    fsspec.open(new, "wb").open().close()
+
+    swept.sweep(files, set(), [])
+
+    assert [swept.exists(place) for place in (left, new)] == [False, True]
 
 
 def test_studies_of_one_name_in_two_databases_share_a_place(tmp_path, store):
@@ -65,7 +77,8 @@ def test_studies_of_one_name_in_two_databases_share_a_place(tmp_path, store):
     fsspec.open(ours, "wb").open().close()
 
     with Store.open(f"sqlite:///{tmp_path}/other.db") as other:
-        Checkpoints(spec, other).sweep(set(), [])
+        swept = Checkpoints(spec, other)
+        swept.sweep(swept.files(), set(), [])
 
     assert Path(ours.removeprefix("file://")).is_file()
 
