@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -200,7 +200,6 @@ class Trainer:
         self._spec, self._store, self._row, self._plan = spec, store, row, plan
         self._engine, self._stop, self._told = engine, stop, told
         self._environment = {**environment(engine.device), **versions()}
-        self._unfinished = Unfinished(spec, store, row)
 
     def train(self, done: list[VerdictRun]) -> Verdict:
         """Screen where the plan says so, then train from look to look."""
@@ -241,6 +240,7 @@ class Trainer:
         waiting = [replace(job, trial_id=-1 - i) for i, job in enumerate(jobs)]
         epochs: dict[int, list[EpochReport]] = {}
         how: dict[int, How] = {}
+        unfinished = Unfinished(self._spec, self._store, self._row)
 
         def keep(reports: Iterable[EpochReport]) -> None:
             nonlocal left
@@ -253,35 +253,34 @@ class Trainer:
                     run = self._ended(stage, engine.retire(trial), seconds)
                     environment = {**self._environment, **how[trial.trial_id].data()}
                     self._store.save_verdict_run(self._row, run, environment, trained)
-                    self._unfinished.forget(trial)
+                    unfinished.forget(trial)
                     done.append(run)
                     left -= 1
                     self._told(run, left)
 
-        while waiting or engine.live:
-            if self._stop:
-                keep(engine.finish())  # of other processes: some may have ended by now
-                self._put_down(epochs)
-                self._unfinished.close()
-                return False
-            new = []
-            while waiting and engine.free:
-                new.append(waiting.pop(0))
-                epochs[new[-1].trial_id] = self._unfinished.admit(engine, new[-1])
-            for trial in new:
-                how[trial.trial_id] = engine.how(trial)
-            keep(engine.advance())
-            waiting[:0] = engine.lost()
-            if self._unfinished.due:
-                self._put_down(epochs)
-        self._unfinished.close()
-        return True
+        def put_down() -> None:
+            """Save what is in training, so that the same command goes on from here."""
+            for trial in engine.resting:
+                if trained := epochs[trial.trial_id]:
+                    unfinished.keep(engine, trial, trained)
 
-    def _put_down(self, epochs: Mapping[int, Sequence[EpochReport]]) -> None:
-        """Save what is in training, so that the same command goes on from here."""
-        for trial in self._engine.resting:
-            if trained := epochs[trial.trial_id]:
-                self._unfinished.keep(self._engine, trial, trained)
+        with closing(unfinished):
+            while waiting or engine.live:
+                if self._stop:
+                    keep(engine.finish())  # of other processes: some may have ended by now
+                    put_down()
+                    return False
+                new = []
+                while waiting and engine.free:
+                    new.append(waiting.pop(0))
+                    epochs[new[-1].trial_id] = unfinished.admit(engine, new[-1])
+                for trial in new:
+                    how[trial.trial_id] = engine.how(trial)
+                keep(engine.advance())
+                waiting[:0] = engine.lost()
+                if unfinished.due:
+                    put_down()
+        return True
 
     def _trial(self, stage: str, name: str, seed: int) -> Trial:
         def seed_of(purpose: str) -> int:

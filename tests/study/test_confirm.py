@@ -195,6 +195,7 @@ def test_saying_it_again_trains_nothing(confirmed, host):
 
     assert told == []
     assert again.verdict == done.verdict
+    assert not (folder / "study.checkpoints").exists()
 
 
 def test_a_verdict_that_was_stopped_goes_on_and_ends_as_the_undisturbed_one(
