@@ -259,6 +259,8 @@ def _reason(url: URL, error: DBAPIError) -> str:
 
 
 def _postgresql_reason(said: str, statement: str) -> str:
+    if "could not write init file" in said:
+        return f"the server cannot write, its disk may be full: {said}"
     if "no password supplied" in said:
         return "the role needs a password: set PGPASSWORD, or keep it in ~/.pgpass"
     if "permission denied" in said and statement.startswith("SELECT"):

@@ -54,14 +54,20 @@ def test_a_study_is_the_same_on_both_and_plain_optuna_reads_it(study, in_sqlite,
 
 
 class Fills(Progress):
-    """Fills a disk once some epochs have ended."""
+    """Fills a disk once some epochs have ended; then its server does not even let anyone in.
+
+    Without the file of its own that a PostgreSQL server keeps for that, which it now and then
+    drops and cannot write anew.
+    """
 
     def __init__(self, disk: Path) -> None:
-        self.filler, self.left = disk / "filler", 7
+        self.disk, self.filler, self.left = disk, disk / "filler", 7
 
     def epoch(self, report):
         self.left -= 1
         if self.left == 0:
+            for file in self.disk.rglob("pg_internal.init"):
+                file.unlink()
             with contextlib.suppress(OSError), self.filler.open("wb", buffering=0) as stream:
                 while stream.write(bytes(1 << 12)) == 1 << 12:
                     pass
@@ -89,12 +95,14 @@ def test_a_study_whose_server_ran_out_of_disk_goes_on_as_the_undisturbed_one(
     with postgresql.database_in(small_disk) as url:
         with pytest.raises(StoreError, match="the server's disk is full") as caught:
             run(study, url, host=host, progress=progress)
-        kept = contents(url)["ours"]
+        with pytest.raises(StoreError, match="its disk may be full") as shut_out:
+            rows_of(url)
         progress.filler.unlink()
+        kept = contents(url)["ours"]
         run(study, url, host=host)
         found = contents(url)
 
-    assert "\n" not in str(caught.value)
+    assert "\n" not in f"{caught.value}{shut_out.value}"
     assert found == in_sqlite
     ended = {key for key, trial in kept.items() if trial["status"].is_final}
     assert 0 < len(ended) < len(in_sqlite["ours"])
