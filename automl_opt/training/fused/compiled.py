@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
 from automl_opt.training.fused import kernels
@@ -191,7 +190,7 @@ def _pass_of(stack: Stack, noises: Sequence[Noise]) -> Callable[..., Any]:
                 stack.dropouts[noise.site].noise = tensor
             learned = dict(zip(arena.names, values, strict=True))
             with stack.setup.precision(), inside:
-                outputs = functional_call(template, {**learned, **shared, **own}, (x,))
+                outputs = stack.body({**learned, **shared, **own}, x)
                 value = stack.loss_of(outputs, y)
             weights = [tensor for tensor in values if tensor.ndim >= 2]
             for hook, given in zip(hooks, numbers, strict=True):

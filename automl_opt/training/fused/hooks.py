@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from automl_opt.api import RegularizerSpec
 from automl_opt.training.fused.noise import Stream
+from automl_opt.training.fused.slots import mapped, vmap
 from automl_opt.training.live import LiveTrial
 
 
@@ -53,15 +53,15 @@ class Stage:
             }
         # laid out alike whether all slots have the hook or not: sums go by the layout
         whole = len(self.rows) == slots
-        given = tree_map(Tensor.contiguous, args) if whole else self._chosen(args, like)
+        given = mapped(Tensor.contiguous, args) if whole else self._chosen(args, like)
 
         def one(args: Any, numbers: Any) -> Any:
             return self.function(*args, **numbers, **self.fixed)
 
-        return torch.vmap(one)(given, self._tensors)
+        return vmap(one, given, self._tensors)
 
     def _chosen(self, args: Any, like: Tensor) -> Any:
-        return tree_map(lambda t: t.index_select(0, self.index(like)), args)
+        return mapped(lambda t: t.index_select(0, self.index(like)), args)
 
     def index(self, like: Tensor) -> Tensor:
         if self._index is None:

@@ -71,6 +71,8 @@ class SlotDropout(nn.Module):
     def __init__(self, rates: Sequence[float]) -> None:
         super().__init__()
         self.rates = list(rates)
+        self._drawing = [(row, 1 - rate) for row, rate in enumerate(rates) if 1 - rate < 1]
+        self._shares: Tensor | None = None  # of what a slot keeps, as the noise divides by them
         self.streams: Sequence[Stream] = ()
         self.noise: Tensor | None = None  # a slot's, where it was drawn before
 
@@ -96,10 +98,9 @@ class SlotDropout(nn.Module):
 
     def fill(self, noise: Tensor) -> None:
         """Fill ``[slots, …]`` of ones with what each slot's inputs are to be multiplied by."""
-        kept = [1 - rate for rate in self.rates]
-        for row, own, stream in zip(noise.unbind(0), kept, self.streams, strict=True):
-            if own < 1:
-                row.bernoulli_(own, generator=stream.generator)
-        shares = torch.tensor([own or 1.0 for own in kept], dtype=torch.float64)
-        shares = shares.to(noise.device, noise.dtype)
-        noise.div_(shares.view(-1, *[1] * (noise.ndim - 1)))
+        for row, share in self._drawing:
+            noise[row].bernoulli_(share, generator=self.streams[row].generator)
+        if self._shares is None or self._shares.dtype is not noise.dtype:
+            shares = torch.tensor([1 - rate or 1.0 for rate in self.rates], dtype=torch.float64)
+            self._shares = shares.to(noise.device, noise.dtype)
+        noise.div_(self._shares.view(-1, *[1] * (noise.ndim - 1)))

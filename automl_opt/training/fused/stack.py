@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
 from automl_opt.core.result import Measurement
@@ -24,6 +23,7 @@ from automl_opt.training.fused.graph import Graph, Noise, Numbers
 from automl_opt.training.fused.hooks import Stage, hooks_of, stages
 from automl_opt.training.fused.kernels import SlotKernels
 from automl_opt.training.fused.noise import SlotDropout, Stream
+from automl_opt.training.fused.slots import Body, mapped, vmap
 from automl_opt.training.fused.update import family, updates
 from automl_opt.training.live import EVALUATED_AT_ONCE, LiveTrial
 from automl_opt.training.randomness import seeded
@@ -57,6 +57,7 @@ class Stack:
         self._rows = rows
         self._first = rows[0]
         self.template, self.dropouts = _template(rows)
+        self.body = Body(self.template)
         self.arena = Arena(rows, self.template)
         self._updates = list(updates(rows, self.arena))
         self.setup = self._first.setup
@@ -217,7 +218,7 @@ class Stack:
         if not self._batch_rows:
             return x, others
         y = y.clone()
-        x = tree_map(torch.clone, x)
+        x = mapped(torch.clone, x)
         for row in self._batch_rows:
             with self._streams[row].installed():
                 own_x, targets = self._rows[row].step.prepared(
@@ -269,18 +270,17 @@ class Stack:
 
     def _forward(self, values: Sequence[Tensor], x: Any, y: Tensor) -> tuple[Any, Tensor]:
         """Outputs and losses of all slots on ``[slots, batch, …]``."""
-        template, names = self.template, self.arena.names
-        loss_of = self.loss_of
+        names, loss_of = self.arena.names, self.loss_of
 
         def one(values: Sequence[Tensor], kept: dict[str, Tensor], x: Any, y: Tensor) -> Any:
             tensors = {**dict(zip(names, values, strict=True)), **kept}
             inside = SlotKernels(self._streams, values[0]) if self.in_slots else nullcontext()
             with inside:
-                outputs = functional_call(template, tensors, (x,))
+                outputs = self.body(tensors, x)
                 return outputs, loss_of(outputs, y)
 
         with self.setup.precision(), kernels.batching():
-            found: tuple[Any, Tensor] = torch.vmap(one)(values, self.arena.kept, x, y)
+            found: tuple[Any, Tensor] = vmap(one, values, self.arena.kept, x, y)
         return found
 
     def _regularized(self, losses: Tensor, outputs: Any, y: Tensor) -> Tensor:
@@ -435,7 +435,7 @@ def _template(lives: Sequence[LiveTrial]) -> tuple[nn.Module, list[SlotDropout]]
 
 
 def _row(tensors: Any, row: Any) -> Any:
-    return tree_map(lambda tensor: tensor[row], tensors)
+    return mapped(lambda tensor: tensor[row], tensors)
 
 
 def _put(place: Tensor, value: Tensor) -> None:

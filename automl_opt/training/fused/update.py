@@ -13,6 +13,7 @@ from torch import Tensor
 
 from automl_opt.training.adapter import CPU_BLOCK, DEVICE_BLOCK, RuleOptimizer
 from automl_opt.training.fused.arena import Arena
+from automl_opt.training.fused.slots import vmap
 from automl_opt.training.live import LiveTrial
 
 Numbers = list[Mapping[str, Any]]
@@ -242,9 +243,8 @@ class RuleUpdate:
                 at = block.tensors[0]
                 value = self._arena.values[at][block.rows]
                 given = {name: t[at][block.rows] for name, t in views.items()}
-                new, block.state = torch.vmap(partial(self._updated, block))(
-                    value, block.state, given | numbers
-                )
+                updated = partial(self._updated, block)
+                new, block.state = vmap(updated, value, block.state, given | numbers)
             value.copy_(new)
         if i + 1 == self._lives[0].steps:
             self._age = [age + i + 1 for age in self._age]
