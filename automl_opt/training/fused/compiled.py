@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -25,6 +26,7 @@ from automl_opt.training.fused.alike import places, signature
 from automl_opt.training.fused.graph import ROWS, Graph, Noise
 from automl_opt.training.fused.hooks import hooks_of
 from automl_opt.training.fused.kernels import SlotKernels
+from automl_opt.training.fused.slots import leaves, mapped, refilled
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial
 from automl_opt.training.task import where
@@ -140,20 +142,30 @@ class _Compiled:
         self._graph: Callable[..., Any] | None = None
 
     def __call__(self, *given: Any) -> Any:
+        flat = leaves(given)
         if self._graph is None:
-            from torch.fx.experimental.proxy_tensor import make_fx  # slow to import
+            self._graph = self._traced(given, flat)
+        return self._form(self._graph(*flat))
 
-            with kernels.batching():
-                traced = make_fx(self._function)(*given)
-            for node in traced.graph.nodes:
-                if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-                    raise TypeError(f"the model draws random numbers ({node.target})")
-            graph = torch.compile(traced, fullgraph=True, dynamic=False)
-            with warnings.catch_warnings():  # of torch's modules, when they are imported
-                warnings.simplefilter("ignore", DeprecationWarning)
-                graph(*given)
-            self._graph = graph
-        return self._graph(*given)
+    def _traced(self, given: Any, flat: Sequence[Tensor]) -> Callable[..., Any]:
+        from torch._inductor import compile as compiled  # slow to import
+        from torch.fx.experimental.proxy_tensor import make_fx
+
+        def function(*flat: Tensor) -> Any:
+            found = self._function(*refilled(given, flat))
+            self._form = partial(refilled, mapped(lambda _: torch.empty(0), found))
+            return leaves(found)
+
+        with kernels.batching():
+            traced = make_fx(function)(*flat)
+        for node in traced.graph.nodes:
+            if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+                raise TypeError(f"the model draws random numbers ({node.target})")
+        with warnings.catch_warnings():  # of torch's modules, when they are imported
+            warnings.simplefilter("ignore", DeprecationWarning)
+            graph: Callable[..., Any] = compiled(traced, list(flat))
+            graph(*flat)
+        return graph
 
 
 def _noises(stack: Stack, x: Any, y: Tensor) -> tuple[Noise, ...]:

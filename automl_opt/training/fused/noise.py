@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,13 @@ class Stream:
     """
 
     def __init__(self, *path: int | str) -> None:
-        self.generator = generator(*path)
-        self._seed = derive(*path)
+        self._path = path
         self._others: tuple[Any, Any] | None = None  # NumPy's and Python's states, once used
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """Made when it is first drawn from: most trials draw nothing."""
+        return generator(*self._path)
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -35,8 +40,9 @@ class Stream:
         before = torch.default_generator.get_state(), np.random.get_state(), random.getstate()
         torch.default_generator.set_state(self.generator.get_state())
         if self._others is None:
-            np.random.seed(self._seed)
-            random.seed(self._seed)
+            seed = derive(*self._path)
+            np.random.seed(seed)
+            random.seed(seed)
         else:
             np.random.set_state(self._others[0])
             random.setstate(self._others[1])

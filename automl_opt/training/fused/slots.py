@@ -5,7 +5,7 @@ Torch's own take longer over their arguments than a layer of a small model takes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,10 +19,10 @@ def vmap(function: Callable[..., Any], *args: Any) -> Any:
 
     Args:
         args: ``[slots, …]`` tensors, in lists, tuples, dicts or anything else that is a tree to
-            torch; not all of them empty.
+            torch; the first has one at least.
     """
     lazy_load_decompositions()
-    slots = _first(args).shape[0]
+    slots = leaves(args[0])[0].shape[0]
     level = functorch._vmap_increment_nesting(slots, "error")
 
     def inside(tensor: Tensor) -> Tensor:
@@ -53,13 +53,17 @@ def mapped(change: Callable[[Any], Any], value: Any) -> Any:
     return tree_map(change, value)  # whatever else torch knows
 
 
-def _first(args: Any) -> Tensor:
+def leaves(value: Any) -> list[Tensor]:
+    """The tensors of a tree, in the order of :func:`mapped`."""
     found: list[Tensor] = []
-    for arg in args:
-        mapped(found.append, arg)
-        if found:
-            return found[0]
-    raise ValueError("no tensor has the slots")
+    mapped(found.append, value)
+    return found
+
+
+def refilled(value: Any, tensors: Iterable[Tensor]) -> Any:
+    """The tree *value* with *tensors* in place of its own."""
+    left = iter(tensors)
+    return mapped(lambda _: next(left), value)
 
 
 class Body:

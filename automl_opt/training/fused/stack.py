@@ -74,6 +74,7 @@ class Stack:
             for row, live in enumerate(rows)
             if live.step.hooks["batch"] or live.step.hooks["mix"]
         ]
+        self._schedules = [repr(live.trial.recipe.scheduler) for live in rows]
         self._averaged = [live for live in ordered if live.average]
         self._streams: list[Stream] = []
         self._sources: dict[int, torch.Generator] = {}
@@ -133,11 +134,26 @@ class Stack:
             site.streams = self._streams
         self._sources = {row: rows[row].batch_generator() for row in self._batch_rows}
         self.template.train()
+        factors = self._factors()
         for update in self._updates:
-            update.open_epoch()
+            update.open_epoch(factors)
         if self._weight_stages:
-            lr = [[(live.base_lr[0] or 1.0) * factor for factor in live.factors()] for live in rows]
+            lr = [
+                [(live.base_lr[0] or 1.0) * factor for factor in own]
+                for live, own in zip(rows, factors, strict=True)
+            ]
             self._lr = _table(lr, self.arena.theta)
+
+    def _factors(self) -> list[list[float]]:
+        """Each row's for the coming epoch; those of one schedule and age are computed once."""
+        known: dict[Hashable, list[float]] = {}
+        found = []
+        for live, schedule in zip(self._rows, self._schedules, strict=True):
+            key = schedule, live.epoch, str(live.schedule_state)
+            if key not in known:
+                known[key] = live.factors()
+            found.append(known[key])
+        return found
 
     def batches(self) -> Iterator[tuple[Any, Tensor]]:
         """Every slot's batches in its own order, ``[slots, batch, …]``."""

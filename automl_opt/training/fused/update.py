@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,8 +27,12 @@ class Update(Protocol):
     @property
     def rows(self) -> range: ...
 
-    def open_epoch(self) -> None:
-        """Table the numbers of the coming epoch's steps."""
+    def open_epoch(self, factors: Sequence[Sequence[float]]) -> None:
+        """Table the numbers of the coming epoch's steps.
+
+        Args:
+            factors: of the learning rate, step by step, for each of the stack's rows.
+        """
 
     def step(self, i: int, grads: Tensor, curvature: Tensor | None) -> None:
         """Take step *i* of the epoch; the tensors are ``[rows, parameters]`` of the arena."""
@@ -78,8 +83,8 @@ class NativeUpdate:
     row: int
     arena: Arena
 
-    def open_epoch(self) -> None:
-        self._factors = self.live.factors()
+    def open_epoch(self, factors: Sequence[Sequence[float]]) -> None:
+        self._factors = factors[self.row]
         if hasattr(self.live.optimizer, "train"):
             self.live.optimizer.train()
 
@@ -190,10 +195,10 @@ class RuleUpdate:
                 }
                 yield _Block(group, rows, members, slice(left, right), state, flat=True)
 
-    def open_epoch(self) -> None:
-        pairs = list(zip(self._lives, self._age, strict=True))
+    def open_epoch(self, factors: Sequence[Sequence[float]]) -> None:
+        slots = list(zip(self._lives, self._age, factors[self._rows], strict=True))
         numbers = {
-            group: [self._numbers(live, group, age) for live, age in pairs]
+            group: [self._numbers(group, *slot) for slot in slots]
             for group in {block.group for block in self._blocks}
         }
         like = self._arena.theta
@@ -204,7 +209,7 @@ class RuleUpdate:
             for name, value in lists[0][0].items():
                 if isinstance(value, float) or (self._rule.coefficients and type(value) is int):
                     columns = [[step[name] for step in own] for own in lists]
-                    table = torch.tensor(columns, dtype=torch.float64).T.contiguous()
+                    table = torch.from_numpy(np.array(columns, np.float64)).T.contiguous()
                     table = table.to(like.device, like.dtype)
                     tables[name] = (table.unsqueeze(-1) if block.flat else table).unbind(0)
                 else:
@@ -213,14 +218,14 @@ class RuleUpdate:
                 {name: table[i] for name, table in tables.items()} for i in range(len(lists[0]))
             ]
 
-    def _numbers(self, live: LiveTrial, group: int, age: int) -> Numbers:
+    def _numbers(self, group: int, live: LiveTrial, age: int, factors: Sequence[float]) -> Numbers:
         optimizer = live.optimizer
         assert isinstance(optimizer, RuleOptimizer)
         params = {name: optimizer.param_groups[group][name] for name in optimizer.names}
         base = live.base_lr[group]
         return [
             self._rule.numbers(age + i + 1, {**params, "lr": base * factor})
-            for i, factor in enumerate(live.factors())
+            for i, factor in enumerate(factors)
         ]
 
     def step(self, i: int, grads: Tensor, curvature: Tensor | None) -> None:
