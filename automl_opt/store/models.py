@@ -76,6 +76,8 @@ environment = Table(
     UniqueConstraint("sha256", name="uq_hpo_environment_sha256"),
 )
 
+_ENDED = text("state NOT IN ('running', 'stopped', 'preempted')")
+
 trial_run = Table(
     "hpo_trial_run",
     metadata,
@@ -114,6 +116,12 @@ trial_run = Table(
     UniqueConstraint("trial_id", "attempt", name="uq_hpo_trial_run_trial_attempt"),
     Index("ix_hpo_trial_run_state_lease", "state", "lease_until"),
     Index("ix_hpo_trial_run_study", "study_id", "parts"),
+    Index(  # all that a budget curve reads; a run enters it once, with its end
+        "ix_hpo_trial_run_ended",
+        *("study_id", "ended_at", "trial_id", "number", "state", "value", "seconds"),
+        sqlite_where=_ENDED,
+        postgresql_where=_ENDED,
+    ),
     sqlite_autoincrement=True,  # a run id fences off late writers, so none may come twice
 )
 

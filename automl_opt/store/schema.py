@@ -16,7 +16,7 @@ from automl_opt.core.errors import StoreError
 from automl_opt.store import views
 from automl_opt.store.engine import open_engine, reading, shown, sqlite_file, url_to_read, writing
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 HEAD = VERSIONS[-1]
 VERSION_TABLE = "hpo_alembic_version"
 

@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -35,7 +34,7 @@ TEST_SPLIT = "test"
 # made once: to make a statement takes SQLAlchemy longer than SQLite to run it
 _insert_into = cache(insert)
 _ATTEMPTS = (
-    select(trial_run.c.run_id, trial_run.c.checkpoint_uri)
+    select(trial_run.c.run_id, trial_run.c.state, trial_run.c.checkpoint_uri)
     .where(trial_run.c.trial_id == bindparam("trial"))
     .order_by(trial_run.c.attempt)
     .with_for_update()
@@ -117,10 +116,10 @@ def take_over(
         the seconds of training until then, and the last checkpoint.
 
     Raises:
-        TakenOver: there are more attempts.
+        TakenOver: there are more attempts, or one came to an end.
     """
     earlier = connection.execute(_ATTEMPTS, {"trial": trial_id}).all()
-    if len(earlier) != attempts:
+    if len(earlier) != attempts or any(Status(row.state).is_final for row in earlier):
         raise TakenOver
     if not earlier:
         return 0.0, None
@@ -135,8 +134,7 @@ def take_over(
             ended_at=now,
         )
     )
-    # test measurements belong to an end that is one no more
-    outdated = or_(epoch_metric.c.epoch > from_epoch, epoch_metric.c.split == TEST_SPLIT)
+    outdated = epoch_metric.c.epoch > from_epoch
     connection.execute(delete(epoch_metric).where(epoch_metric.c.run_id.in_(run_ids), outdated))
     saved = [row.checkpoint_uri for row in earlier if row.checkpoint_uri is not None]
     return seconds_up_to(connection, run_ids, from_epoch), saved[-1] if saved else None

@@ -201,7 +201,8 @@ FROM (
             Column("study_seconds", "real", "time they were in training", "s"),
             Column("study_best", "real", "the best of their values", "the metric's"),
         ),
-        f"""
+        # an attempt that came to its end is the last one, so none is asked for later ones
+        """
 SELECT a.study, a.arm, a.trial, a.state, a.ended_at, a.value, a.trials, a.seconds,
     a.sign * a.least AS best,
     count(*) OVER of_study AS study_trials,
@@ -215,11 +216,11 @@ FROM (
     FROM (
         SELECT s.name AS study, s.arm, r.number AS trial, r.trial_id, r.state, r.ended_at,
             r.seconds AS own_seconds,
-            CASE {{direction}} WHEN 'maximize' THEN -1 ELSE 1 END AS sign,
+            CASE {direction} WHEN 'maximize' THEN -1 ELSE 1 END AS sign,
             CASE r.state WHEN 'complete' THEN r.value END AS value
         FROM hpo_study s
         JOIN hpo_trial_run r ON r.study_id = s.study_id
-        WHERE r.state NOT IN ('running', 'stopped', 'preempted') AND {_LATEST}
+        WHERE r.state NOT IN ('running', 'stopped', 'preempted')
     ) t
     WINDOW of_arm AS (
         PARTITION BY t.study, t.arm ORDER BY t.ended_at, t.trial_id ROWS UNBOUNDED PRECEDING

@@ -125,7 +125,8 @@ class Recorder:
             lease_s: how long the run counts as alive after each write.
 
         Returns:
-            ``None`` where there are more attempts: another process was quicker, and has it.
+            ``None`` where there are more attempts, or the trial has ended: another process was
+            quicker, and has it.
         """
         if trial.trial_id in self._live:
             self.flush()

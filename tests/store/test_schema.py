@@ -131,7 +131,7 @@ def test_a_newer_schema_is_refused_and_says_what_to_do(url, store):
         with pytest.raises(StoreError) as caught:
             use(url)
         assert str(caught.value) == (
-            f"database {url} has schema version 0999, which this automl-opt (knows up to 0006) "
+            f"database {url} has schema version 0999, which this automl-opt (knows up to 0007) "
             "does not know: it was written by a newer one; "
             "upgrade automl-opt or name another --storage"
         )
@@ -145,9 +145,9 @@ def test_check_and_upgrade_say_where_the_database_stands(url, tmp_path):
     (tmp_path / "study.db").touch()
     assert "no tables of automl-opt yet" in schema.check(url)
 
-    assert schema.upgrade(url).endswith("schema none -> 0006")
-    assert schema.upgrade(url).endswith("schema 0006, already up to date")
-    assert schema.check(url).endswith("schema 0006, up to date")
+    assert schema.upgrade(url).endswith("schema none -> 0007")
+    assert schema.upgrade(url).endswith("schema 0007, already up to date")
+    assert schema.check(url).endswith("schema 0007, up to date")
 
 
 @sqlite_only

@@ -40,7 +40,7 @@ ENDS = [
 
 
 DIALECTS = (sqlite.dialect(), postgresql.dialect())
-DIGEST = {"0006": "f31042a0eaa6aa4150cb91c8c92016bf9623ca6268d8d9f357bd4c46215b8f8b"}
+DIGEST = {"0007": "8699203f2f0a0d34d92c26c62a7a013704495df1c2b97c4154d94cb3a3e4ad32"}
 
 
 @pytest.fixture
@@ -311,21 +311,17 @@ def test_a_frozen_database_has_its_figures_in_the_views_after_the_upgrade(tmp_pa
 
 def test_a_view_of_somebodys_own_stops_an_upgrade_where_it_must_and_nothing_is_lost(url, study):
     with study.engine.begin() as connection:
-        connection.execute(text("CREATE VIEW mine AS SELECT best FROM hpo_v_leaderboard"))
-        connection.execute(text("UPDATE hpo_alembic_version SET version_num = '0002'"))
-        connection.execute(text("ALTER TABLE hpo_trial_run RENAME COLUMN seconds TO spent"))
-        connection.execute(text("DROP VIEW hpo_v_confirmed_curve"))
-        connection.execute(text("DROP TABLE hpo_verdict_epoch"))
-        connection.execute(text("DROP VIEW hpo_v_plugin"))
-        connection.execute(text("DROP INDEX ix_hpo_trial_run_study"))
-        connection.execute(text("ALTER TABLE hpo_trial_run DROP COLUMN parts"))
-        connection.execute(text("CREATE INDEX ix_hpo_trial_run_study ON hpo_trial_run (study_id)"))
+        views.drop(connection)
+        connection.execute(text("DROP INDEX ix_hpo_trial_run_ended"))
+        connection.execute(text("UPDATE hpo_alembic_version SET version_num = '0006'"))
+        connection.execute(text("CREATE VIEW hpo_v_leaderboard AS SELECT arm FROM hpo_study"))
+        connection.execute(text("CREATE VIEW mine AS SELECT arm FROM hpo_v_leaderboard"))
     depends = study.engine.dialect.name == "postgresql"
 
     if depends:
         with pytest.raises(StoreError, match="other objects depend on it"):
             schema.upgrade(url)
         with study.engine.begin() as connection:
-            assert schema.version(connection) == "0002"
+            assert schema.version(connection) == "0006"
             connection.execute(text("DROP VIEW mine"))
-    assert schema.upgrade(url).endswith("0002 -> 0006")
+    assert schema.upgrade(url).endswith("0006 -> 0007")

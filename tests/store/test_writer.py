@@ -285,17 +285,13 @@ def test_an_interruption_keeps_when_it_was_and_the_last_checkpoint(store, open_s
         assert connection.scalar(query) == before.ended_at
 
 
-def test_a_trial_that_is_run_again_after_its_end_has_one_test(store, open_store):
+@pytest.mark.parametrize("status", [status for status in Status if status.is_final])
+def test_a_trial_that_has_ended_is_not_begun_again(store, open_store, status):
     start(store, trial())
-    store.epoch(report(trial(), 1))
-    store.finish(result(trial(), 1))
+    store.finish(result(trial(), 1, status))
 
-    later = open_store()
-    start(later, trial(), from_epoch=1)
-    later.finish(result(trial(), 1))
-
-    assert len(later.curves("digits", split="test")[100]) == 1
-    assert epochs(later, trial()) == [1]
+    assert start(open_store(), trial()) is None
+    assert [(row.attempt, row.status) for row in store.trials("digits")] == [(1, status)]
 
 
 # fencing
