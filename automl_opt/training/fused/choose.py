@@ -106,9 +106,11 @@ class Chooser:
 
 def measured(twin: Callable[[int], LiveTrial], most: int, graph: Graph | None = None) -> Sizes:
     """Time steps of a trial alone and of stacks of about *most* trials at most."""
+    lives: list[LiveTrial] = []
 
     def stacked(size: int) -> float:
-        return _stacked([twin(number) for number in range(size)], graph)
+        lives.extend(twin(number) for number in range(len(lives), size))
+        return _stacked(lives[:size], graph)
 
     return fastest(_alone(twin(0)), stacked, most, 1 if graph is None else ROWS)
 
@@ -176,6 +178,8 @@ def _stacked(lives: list[LiveTrial], graph: Graph | None) -> float:
     ends: list[float] = []
     for _ in range(_epochs(lives[0])):
         stack.steps(TIMED_STEPS, lambda: ends.append(clock()))
+    for live in lives:
+        stack.sync(live)
     return min(after - before for before, after in pairwise(ends))
 
 

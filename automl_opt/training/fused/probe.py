@@ -142,9 +142,11 @@ def _independent(live: LiveTrial, twin: Callable[[int], LiveTrial], spare: bool)
         live.splits.valid.subset(torch.arange(min(len(live.splits.valid), at_once + rest))),
         None,
     )
+    most = max(rows for rows, _ in COMPANIES)
+    company = [_on(few, twin(number)) for number in range(1, most)]
     seen: dict[str, Any] | None = None
     for rows, place in COMPANIES:
-        others = [_on(few, twin(number)) for number in range(1, rows)]
+        others = company[: rows - 1]
         watched = _on(few, twin(0))
         stack = Stack([*others[:place], watched, *others[place:]], spare)
         losses = stack.steps(STEPS)
@@ -155,6 +157,8 @@ def _independent(live: LiveTrial, twin: Callable[[int], LiveTrial], spare: bool)
         if seen is not None and not all(_close(seen[name], found[name], 0.0) for name in seen):
             return False
         seen = found
+        for live in others:
+            stack.sync(live)  # what they are by now is no matter
     return True
 
 
