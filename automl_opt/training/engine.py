@@ -22,6 +22,7 @@ from automl_opt.training.fused.choose import Chooser
 from automl_opt.training.fused.compiled import compiler
 from automl_opt.training.fused.engine import Answer, FusedEngine
 from automl_opt.training.live import Setup
+from automl_opt.training.memory import keep_freed
 from automl_opt.training.plain import How, PlainEngine
 from automl_opt.training.task import Task
 
@@ -129,6 +130,8 @@ def open_engine(
         threads = 1
     if threads is not None:
         torch.set_num_threads(threads)
+    if device.type == "cpu":
+        keep_freed()
     if slots == 1:
         return PlainEngine(task, setup, builder)
     if spec.compile:

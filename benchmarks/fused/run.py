@@ -38,6 +38,7 @@ from automl_opt.training.fused.compiled import Graphs
 from automl_opt.training.fused.graph import ROWS
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial, Setup
+from automl_opt.training.memory import keep_freed
 
 BATCH, STEPS = 64, 20
 
@@ -282,6 +283,7 @@ def main() -> None:
     asked = parser.parse_args()
     device = torch.device(asked.device)
     torch.set_num_threads(1)
+    keep_freed()  # as studies do
     print(f"{datetime.now(UTC):%Y-%m-%d}, torch {torch.__version__}, {device}\n")
     columns = ["model", "learned", "K", "Adam", "Adam fused", "stack", "×", "× fused"]
     if device.type == "cuda":
