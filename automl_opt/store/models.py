@@ -76,6 +76,7 @@ environment = Table(
     UniqueConstraint("sha256", name="uq_hpo_environment_sha256"),
 )
 
+# word by word what hpo_v_budget asks: a database uses a part of an index for nothing else
 _ENDED = text("state NOT IN ('running', 'stopped', 'preempted')")
 
 trial_run = Table(

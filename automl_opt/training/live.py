@@ -194,9 +194,14 @@ class LiveTrial:
             raise Diverged(f"a weight became infinite or NaN in epoch {self.epoch}")
         return mean
 
+    @property
+    def observed(self) -> float:
+        """What a schedule that watches the loss multiplies the learning rate by."""
+        return float(self.schedule_state["factor"]) if self.schedule_state else 1.0
+
     def factors(self) -> list[float]:
         """The learning rate's multiplier at every step of the coming epoch."""
-        observed = float(self.schedule_state["factor"]) if self.schedule_state else 1.0
+        observed = self.observed
         if self.factor is None:
             return [observed] * self.steps
         total, first = self.setup.epochs * self.steps, self.epoch * self.steps

@@ -168,6 +168,20 @@ def test_every_slot_has_its_own_optimizer_schedule_and_regularizers():
     assert furthest(for_everything(), trials, 20) <= TOLERANCE
 
 
+def test_what_a_schedule_observed_counts_with_all_its_digits():
+    lives = [live(task(), trial(recipe(scheduler="reduce_on_plateau")), setup()) for _ in range(2)]
+    for each, factor in zip(lives, (0.5, 0.50001), strict=True):
+        each.schedule_state = {"factor": torch.tensor(factor, dtype=torch.float64)}
+
+    stack = Stack(lives)
+    stack.train_epoch()
+    for each in lives:
+        stack.sync(each)
+
+    one, other = ([*each.model.parameters()] for each in lives)
+    assert not any(map(torch.equal, one, other))
+
+
 @pytest.mark.parametrize("rates", [(0.0, 0.2, 0.6), (0.5, 0.5, 0.5)])
 def test_dropout_has_every_slots_own_rate_and_what_it_draws_alone(rates):
     trials = [

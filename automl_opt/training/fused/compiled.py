@@ -13,13 +13,11 @@ import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from automl_opt.training.fused import kernels
 from automl_opt.training.fused.alike import places, signature
@@ -127,7 +125,7 @@ def _in_any_place(stack: Stack, graph: Graph) -> bool:
     given = stack.given(*next(stack.batches()), graph.noises)
 
     def at(shift: int) -> list[Tensor]:
-        own = tree_map(lambda tensor: tensor.roll(shift, 0), given)
+        own = mapped(lambda tensor: tensor.roll(shift, 0), given)
         found = [*graph(*own), *own[1].values()]
         return [tensor.roll(-shift, 0) for tensor in found]
 
@@ -139,21 +137,25 @@ class _Compiled:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._graph: Callable[..., Any] | None = None
+        self._graph: Callable[[Sequence[Tensor]], Any] | None = None
 
     def __call__(self, *given: Any) -> Any:
         flat = leaves(given)
         if self._graph is None:
             self._graph = self._traced(given, flat)
-        return self._form(self._graph(*flat))
+        return self._graph(flat)
 
-    def _traced(self, given: Any, flat: Sequence[Tensor]) -> Callable[..., Any]:
+    def _traced(self, given: Any, flat: Sequence[Tensor]) -> Callable[[Sequence[Tensor]], Any]:
+        """The graph, from the tensors of the arguments to what *function* gives for them."""
         from torch._inductor import compile as compiled  # slow to import
         from torch.fx.experimental.proxy_tensor import make_fx
 
-        def function(*flat: Tensor) -> Any:
+        form: Any = None
+
+        def function(*flat: Tensor) -> list[Tensor]:
+            nonlocal form
             found = self._function(*refilled(given, flat))
-            self._form = partial(refilled, mapped(lambda _: torch.empty(0), found))
+            form = mapped(lambda _: torch.empty(0), found)
             return leaves(found)
 
         with kernels.batching():
@@ -165,7 +167,7 @@ class _Compiled:
             warnings.simplefilter("ignore", DeprecationWarning)
             graph: Callable[..., Any] = compiled(traced, list(flat))
             graph(*flat)
-        return graph
+        return lambda flat: refilled(form, graph(*flat))
 
 
 def _noises(stack: Stack, x: Any, y: Tensor) -> tuple[Noise, ...]:

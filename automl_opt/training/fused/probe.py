@@ -157,8 +157,8 @@ def _independent(live: LiveTrial, twin: Callable[[int], LiveTrial], spare: bool)
         if seen is not None and not all(_close(seen[name], found[name], 0.0) for name in seen):
             return False
         seen = found
-        for live in others:
-            stack.sync(live)  # what they are by now is no matter
+        for other in others:
+            stack.sync(other)  # what they are by now is no matter
     return True
 
 

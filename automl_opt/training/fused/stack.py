@@ -145,11 +145,11 @@ class Stack:
             self._lr = _table(lr, self.arena.theta)
 
     def _factors(self) -> list[list[float]]:
-        """Each row's for the coming epoch; those of one schedule and age are computed once."""
+        """Each row's for the coming epoch; what depends on the same is computed once."""
         known: dict[Hashable, list[float]] = {}
         found = []
         for live, schedule in zip(self._rows, self._schedules, strict=True):
-            key = schedule, live.epoch, str(live.schedule_state)
+            key = schedule, live.epoch, live.observed
             if key not in known:
                 known[key] = live.factors()
             found.append(known[key])
