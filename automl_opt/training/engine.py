@@ -140,9 +140,9 @@ def open_engine(
 
 
 def _refuse_to_compile(spec: StudySpec, device: torch.device) -> None:
-    if device.type != "cpu":
-        raise spec.error("[training] compile", f"is for the CPU so far, and the device is {device}")
-    if compiler() is None:
+    if device.type not in ("cpu", "cuda"):
+        raise spec.error("[training] compile", f"is for cpu and cuda, and the device is {device}")
+    if device.type == "cpu" and compiler() is None:
         raise spec.error(
             "[training] compile",
             "needs a C++ compiler, and none was found; install g++ (Debian: apt install g++), name "

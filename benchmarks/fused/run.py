@@ -35,7 +35,6 @@ from automl_opt.training.build import TorchBuilder
 from automl_opt.training.data import make_splits
 from automl_opt.training.fused import choose
 from automl_opt.training.fused.compiled import Graphs
-from automl_opt.training.fused.graph import ROWS
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial, Setup
 from automl_opt.training.memory import keep_freed
@@ -227,7 +226,7 @@ def measure(
     for k in ks:
         ways = {}
         for way, of in {"": None, "compiled": graph}.items() if compiled else [("", None)]:
-            whole = choose.Sizes(1) if of is None else choose.Sizes(1, ROWS, ROWS)
+            whole = choose.Sizes(1) if of is None else choose.Sizes(1, of.rows, of.rows)
             sizes = choose.measured(live, k, of) if chosen else whole
             if k < sizes.smallest:
                 print(f"| {name} | {size} | {k} {way}: by themselves |", flush=True)

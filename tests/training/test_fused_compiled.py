@@ -17,7 +17,7 @@ from automl_opt.training.build import TorchBuilder
 from automl_opt.training.fused.choose import Chooser, Sizes, twin_of
 from automl_opt.training.fused.compiled import Graphs
 from automl_opt.training.fused.engine import FusedEngine
-from automl_opt.training.fused.graph import ROWS, Graph
+from automl_opt.training.fused.graph import ROOM, Graph, rows_of
 
 from .examples import BUILTIN, part, recipe, setup, task, trial
 from .fused_examples import distances, live, train_all
@@ -63,7 +63,23 @@ def compiling(graphs, capacity, task=NORMS):
 @pytest.fixture(scope="module")
 def together(graphs):
     """More trials than a graph has rows, all at once."""
-    return train_all(compiling(graphs, ROWS + 6), [of(number) for number in range(ROWS + 6)])
+    many = ROOM["cpu"][0] + 6
+    return train_all(compiling(graphs, many), [of(number) for number in range(many)])
+
+
+@pytest.mark.parametrize(
+    ("kept", "device", "rows"),
+    [
+        (37_000, "cpu", 64),  # a small MLP
+        (590_000, "cpu", 32),  # a small CNN
+        (5_300_000, "cpu", 8),  # a small transformer
+        (10**9, "cpu", 8),
+        (37_000, "cuda", 256),
+        (5_300_000, "cuda", 128),
+    ],
+)
+def test_a_graph_has_as_many_rows_as_the_cache_has_room_for(kept, device, rows):
+    assert rows_of(kept, torch.device(device)) == rows
 
 
 def test_200_steps_in_a_compiled_stack_end_where_they_end_alone(graphs):

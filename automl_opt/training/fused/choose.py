@@ -17,7 +17,7 @@ import torch
 
 from automl_opt.core.seeds import Seeds
 from automl_opt.training.fused.alike import kinds
-from automl_opt.training.fused.graph import ROWS, Graph
+from automl_opt.training.fused.graph import Graph
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial
 from automl_opt.training.randomness import seeded
@@ -112,7 +112,7 @@ def measured(twin: Callable[[int], LiveTrial], most: int, graph: Graph | None = 
         lives.extend(twin(number) for number in range(len(lives), size))
         return _stacked(lives[:size], graph)
 
-    return fastest(_alone(twin(0)), stacked, most, 1 if graph is None else ROWS)
+    return fastest(_alone(twin(0)), stacked, most, 1 if graph is None else graph.rows)
 
 
 def fastest(alone: float, stacked: Callable[[int], float], most: int, unit: int = 1) -> Sizes:

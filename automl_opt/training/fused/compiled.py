@@ -1,7 +1,7 @@
-"""Graphs for kinds of trials: traced, compiled, and compared with what the stack itself computes.
+"""Graphs for kinds of trials: made, and compared with what the stack itself computes.
 
-Compiling takes 10 to 80 seconds a graph. Fused loops add in another order than torch's kernels: the
-last bits of a trial are others than in a stack that is not compiled.
+On a CPU that takes 10 to 80 seconds a graph. Fused loops add in another order than torch's kernels:
+the last bits of a trial are others than in a stack that is not compiled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import math
 import os
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
@@ -19,18 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from automl_opt.training.fused import kernels
 from automl_opt.training.fused.alike import places, signature
-from automl_opt.training.fused.graph import ROWS, Graph, Noise
+from automl_opt.training.fused.graph import Graph, Noise, rows_of
 from automl_opt.training.fused.hooks import hooks_of
 from automl_opt.training.fused.kernels import SlotKernels
-from automl_opt.training.fused.slots import leaves, mapped, refilled
+from automl_opt.training.fused.slots import mapped
 from automl_opt.training.fused.stack import Stack
+from automl_opt.training.fused.traced import Traced
 from automl_opt.training.live import LiveTrial
 from automl_opt.training.task import where
-
-FEWEST = 8
-"""Trials of one kind for which a graph is compiled."""
 
 BITS = "the last bits of a row would depend on its place"
 
@@ -66,7 +62,7 @@ class Graphs:
         key = kind(live)
         if key not in self._known:
             try:
-                self._known[key] = _made([twin(number) for number in range(ROWS)])
+                self._known[key] = _made(twin)
             except Exception as error:  # whatever torch's compiler makes of a model
                 self._known[key] = where(error)
         return self._known[key]
@@ -83,14 +79,17 @@ def _refusal(live: LiveTrial) -> str | None:
     return None
 
 
-def _made(lives: Sequence[LiveTrial]) -> Graph | str:
-    """A graph that was tried on *lives*, as many as it has rows."""
-    stack = Stack(lives)
+def _made(twin: Callable[[int], LiveTrial]) -> Graph | str:
+    """A graph that was tried on as many trials as it has rows."""
+    few = Stack([twin(0), twin(1)])
+    few.open_epoch()
+    rows = rows_of(few.kept(*next(few.batches())) // 2, few.setup.device)
+    stack = Stack([twin(number) for number in range(rows)])
     stack.open_epoch()
     x, y = next(stack.batches())
     noises = _noises(stack, x, y)
     shared = frozenset(name for name, whole in stack.arena.kept.items() if not whole.stride(0))
-    graph = Graph(_Compiled(_pass_of(stack, noises)), y.shape[1], shared, noises)
+    graph = Graph(rows, Traced(_pass_of(stack, noises)), y.shape[1], shared, noises)
     tolerance = math.sqrt(torch.finfo(stack.setup.autocast or stack.setup.dtype).eps)
     with torch.no_grad():
         if not all(distance <= tolerance for distance in _distances(stack, graph)):
@@ -130,44 +129,6 @@ def _in_any_place(stack: Stack, graph: Graph) -> bool:
         return [tensor.roll(-shift, 0) for tensor in found]
 
     return all(map(torch.equal, at(0), at(5)))
-
-
-class _Compiled:
-    """*function* as a graph, traced when it is first called."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self._graph: Callable[[Sequence[Tensor]], Any] | None = None
-
-    def __call__(self, *given: Any) -> Any:
-        flat = leaves(given)
-        if self._graph is None:
-            self._graph = self._traced(given, flat)
-        return self._graph(flat)
-
-    def _traced(self, given: Any, flat: Sequence[Tensor]) -> Callable[[Sequence[Tensor]], Any]:
-        """The graph, from the tensors of the arguments to what *function* gives for them."""
-        from torch._inductor import compile as compiled  # slow to import
-        from torch.fx.experimental.proxy_tensor import make_fx
-
-        form: Any = None
-
-        def function(*flat: Tensor) -> list[Tensor]:
-            nonlocal form
-            found = self._function(*refilled(given, flat))
-            form = mapped(lambda _: torch.empty(0), found)
-            return leaves(found)
-
-        with kernels.batching():
-            traced = make_fx(function)(*flat)
-        for node in traced.graph.nodes:
-            if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-                raise TypeError(f"the model draws random numbers ({node.target})")
-        with warnings.catch_warnings():  # of torch's modules, when they are imported
-            warnings.simplefilter("ignore", DeprecationWarning)
-            graph: Callable[..., Any] = compiled(traced, list(flat))
-            graph(*flat)
-        return lambda flat: refilled(form, graph(*flat))
 
 
 def _noises(stack: Stack, x: Any, y: Tensor) -> tuple[Noise, ...]:

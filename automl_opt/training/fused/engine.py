@@ -17,8 +17,8 @@ from automl_opt.core.result import EpochReport, Measurement, Trial
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.fused.alike import signature
 from automl_opt.training.fused.choose import NEVER, Chooser, Sizes, twin_of
-from automl_opt.training.fused.compiled import FEWEST, Graphs, kind
-from automl_opt.training.fused.graph import Graph
+from automl_opt.training.fused.compiled import Graphs, kind
+from automl_opt.training.fused.graph import FEWEST, Graph
 from automl_opt.training.fused.probe import Company, Probe
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial, Setup

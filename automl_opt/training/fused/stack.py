@@ -284,6 +284,20 @@ class Stack:
             losses = losses.index_put((torch.tensor(row),), mixed.to(losses.dtype))
         return losses
 
+    def kept(self, x: Any, y: Tensor) -> int:
+        """The bytes that a forward pass keeps for its way back, weights and inputs included."""
+        found: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            whole = tensor.untyped_storage()
+            found[whole.data_ptr()] = whole.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            losses = self.losses(x, y)
+        del losses  # not before: what is freed might be counted twice
+        return sum(found.values())
+
     def _forward(self, values: Sequence[Tensor], x: Any, y: Tensor) -> tuple[Any, Tensor]:
         """Outputs and losses of all slots on ``[slots, batch, …]``."""
         names, loss_of = self.arena.names, self.loss_of
