@@ -70,7 +70,7 @@ class StudySpec:
         direction: ``None``: the metric's own.
         threads: CPU threads; ``None``: one for small models, torch's own number otherwise.
         together: how many trials are in training at a time, or ``"auto"``.
-        compile: whether trials that are trained as one model run compiled code.
+        compile: whether trials that are trained as one model run compiled code, or ``"auto"``.
         workers: how many of the *executor*'s share them.
         executor: ``processes`` of this machine, or ``ray``: actors of a cluster.
         gpus_per_worker: of an actor; ``None``: what there is is shared evenly.
@@ -98,7 +98,7 @@ class StudySpec:
     precision: str
     threads: int | None
     together: int | str
-    compile: bool
+    compile: bool | str
     workers: int
     executor: str
     gpus_per_worker: float | None
@@ -147,7 +147,7 @@ class StudySpec:
             "[training] precision": self.precision,
             "[training] threads": self.threads,
             **({"[training] together": self.together} if self.together != 1 else {}),
-            **({"[training] compile": True} if self.compile else {}),
+            **({"[training] compile": self.compile} if self.compile else {}),
             **({"[training] workers": self.workers} if self.workers != 1 else {}),
             **({"[training] executor": self.executor} if self.executor != "processes" else {}),
             "[training] checkpoint_every": self.checkpoint_every_s,
@@ -233,7 +233,7 @@ def parse_study(data: Mapping[str, Any], *, source: str, settings: Sequence[str]
         precision=training.one_of("precision", ("float32", "bf16", "float64"), default="float32"),
         threads=training.integer("threads", default=None, low=1),
         together=training.integer_or("auto", "together", default=1, low=1),
-        compile=training.boolean("compile"),
+        compile=training.switch("compile", "auto"),
         workers=training.integer("workers", default=1, low=1),
         executor=training.one_of("executor", EXECUTORS, default="processes"),
         gpus_per_worker=training.share("gpus_per_worker"),
@@ -369,11 +369,11 @@ class _Table:
             self.fail(key, f"must be a whole number of at least {low} or {word!r}, not {value!r}")
         return self.integer(key, default, low)
 
-    def boolean(self, key: str) -> bool:
-        """Whether *key* is set; by default not."""
-        value = self._get(key, False)
-        if not isinstance(value, bool):
-            self.fail(key, f"must be true or false, not {value!r}")
+    def switch(self, key: str, word: str) -> bool | str:
+        """Whether *key* is set, or *word*; by default not."""
+        value: bool | str = self._get(key, False)
+        if not isinstance(value, bool) and value != word:
+            self.fail(key, f'must be true, false or "{word}", not {value!r}')
         return value
 
     def duration(self, key: str, default: Any, may_be_zero: bool = False) -> Any:

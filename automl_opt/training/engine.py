@@ -19,7 +19,7 @@ from automl_opt.training.build import TorchBuilder
 from automl_opt.training.check import check
 from automl_opt.training.checkpoint import Place
 from automl_opt.training.fused.choose import Chooser
-from automl_opt.training.fused.compiled import compiler
+from automl_opt.training.fused.compiled import unable
 from automl_opt.training.fused.engine import Answer, FusedEngine
 from automl_opt.training.live import Setup
 from automl_opt.training.memory import keep_freed
@@ -134,20 +134,9 @@ def open_engine(
         keep_freed()
     if slots == 1:
         return PlainEngine(task, setup, builder)
-    if spec.compile:
-        _refuse_to_compile(spec, device)
+    if spec.compile is True and (said := unable(device)) is not None:
+        raise spec.error("[training] compile", said)
     return FusedEngine(task, setup, builder, slots, Chooser(slots, memory), compile=spec.compile)
-
-
-def _refuse_to_compile(spec: StudySpec, device: torch.device) -> None:
-    if device.type not in ("cpu", "cuda"):
-        raise spec.error("[training] compile", f"is for cpu and cuda, and the device is {device}")
-    if device.type == "cpu" and compiler() is None:
-        raise spec.error(
-            "[training] compile",
-            "needs a C++ compiler, and none was found; install g++ (Debian: apt install g++), name "
-            "another one in the variable CXX, or set compile = false",
-        )
 
 
 def answers(

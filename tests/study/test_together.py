@@ -149,7 +149,7 @@ def test_why_a_stack_is_not_compiled_is_in_its_rows(tmp_path, host, stacks_of_tw
     ("settings", "message"),
     [
         (["training.compile=true"], 'is for several trials at a time: set together = K or "auto"'),
-        (["training.compile=1", "training.together=2"], "must be true or false, not 1"),
+        (["training.compile=1", "training.together=2"], 'must be true, false or "auto", not 1'),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(tmp_path, settings, message):

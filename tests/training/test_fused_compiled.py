@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from automl_opt.training.build import TorchBuilder
+from automl_opt.training.fused import choose
 from automl_opt.training.fused.choose import Chooser, Sizes, twin_of
 from automl_opt.training.fused.compiled import Graphs
 from automl_opt.training.fused.engine import FusedEngine
@@ -52,10 +53,13 @@ def graphs():
     return Graphs()
 
 
-def compiling(graphs, capacity, task=NORMS):
+ALWAYS = Sizes(1)
+
+
+def compiling(graphs, capacity, task=NORMS, compile=True, sizes=ALWAYS, memory=None):
     exact = setup(dtype=torch.float64)
-    chooser = Chooser(capacity, fixed=Sizes(1))
-    engine = FusedEngine(task, exact, TorchBuilder(BUILTIN), capacity, chooser, compile=True)
+    chooser = Chooser(capacity, memory, sizes)
+    engine = FusedEngine(task, exact, TorchBuilder(BUILTIN), capacity, chooser, compile=compile)
     engine._graphs = graphs
     return engine
 
@@ -127,6 +131,13 @@ def test_a_compiled_trial_resumes_to_the_bit_even_where_none_is_compiled_any_mor
     assert curve + found.curves[4] == together.curves[4]
 
 
+def because(slots, count=8, **changes):
+    for number in range(count):
+        slots.admit(of(number, **changes))
+    how = slots.how(slots.live[0])
+    return how.because if how.mode == "fused" else how.mode
+
+
 class Noisy(nn.Linear):
     def forward(self, x):
         return super().forward(x + torch.randn_like(x) if self.training else x)
@@ -142,11 +153,48 @@ class Noisy(nn.Linear):
     ],
 )
 def test_what_is_not_compiled_is_stacked_and_says_why(count, model, changes, reason):
-    slots = compiling(Graphs(), count, task(model=model))
-    for number in range(count):
-        slots.admit(of(number, **changes))
+    found = because(compiling(Graphs(), count, task(model=model)), count, **changes)
 
-    how = slots.how(slots.live[0])
+    assert re.search(f"not compiled: .*{reason}", found)
 
-    assert how.mode == "fused"
-    assert re.search(f"not compiled: .*{reason}", how.because), how.because
+
+@pytest.mark.parametrize(
+    ("each", "reason"),
+    [
+        (1.0, "not repaid by the 96 s that 8 trials would take"),  # 4 epochs of 3 steps
+        (4.0, "random operation"),  # so it was tried
+    ],
+)
+def test_auto_compiles_where_what_is_left_repays_it(each, reason):
+    slots = compiling(Graphs(), 8, task(model=lambda: Noisy(4, 3)), "auto", Sizes(1, each=each))
+
+    assert reason in because(slots)
+
+
+def test_what_was_compiled_before_the_study_was_stopped_is_compiled_again(
+    tmp_path, graphs, together, monkeypatch
+):
+    def measured(twin, most, graph):
+        return Sizes(1, each=2.5 if graph is None else 1.0)  # 8 take 240 s, 12 take 360
+
+    monkeypatch.setattr(choose, "measured", measured)
+    memory = tmp_path / "sizes.json"
+    options = {"compile": "auto", "sizes": None, "memory": memory}
+    before = compiling(graphs, 20, **options), compiling(graphs, 20, **options)
+
+    assert "not repaid" in because(before[0], 8)
+    assert because(before[1], 12) == "compiled"
+    assert because(compiling(graphs, 20, **options), 8) == "compiled"
+
+
+def test_a_graph_that_is_no_faster_than_the_stack_is_not_used(graphs, together):
+    slots = compiling(graphs, 8, sizes=Sizes(1, each=1.0))
+
+    assert because(slots) == "not compiled: a stack that is not compiled is as fast"
+
+
+def test_auto_does_without_a_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    slots = compiling(Graphs(), 8, compile="auto", sizes=Sizes(1, each=100.0))
+
+    assert "needs a C++ compiler" in because(slots)

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from hashlib import sha256
 from itertools import islice, pairwise
 from pathlib import Path
@@ -43,11 +43,13 @@ class Sizes:
         smallest: from how many trials on a stack pays; :data:`NEVER` where none does.
         largest: the size that takes least time a trial; more trials are several stacks.
         unit: what is computed in one go whether all of it is needed or not.
+        each: seconds that a trial's step takes in the largest.
     """
 
     smallest: int
     largest: int = NEVER
     unit: int = 1
+    each: float = field(default=0.0, compare=False)
 
     def shares(self, count: int) -> Iterator[range]:
         """*count* trials in as few stacks as may be, of about one size."""
@@ -89,11 +91,15 @@ class Chooser:
         """
         if self._fixed is not None:
             return self._fixed
-        key = _key(live) + "-compiled" * (graph is not None)
+        key = _key(live, compiled=graph is not None)
         if key not in self._known:
             self._known[key] = measured(twin, self._most, graph)
             self._remember()
         return self._known[key]
+
+    def knows_compiled(self, live: LiveTrial) -> bool:
+        """Whether compiled stacks of trials like *live* were measured, in this run or before."""
+        return _key(live, compiled=True) in self._known
 
     def _remember(self) -> None:
         if self._memory is None:
@@ -135,8 +141,8 @@ def fastest(alone: float, stacked: Callable[[int], float], most: int, unit: int 
             break
     for count in range(FEW, best + 1):
         if np.interp(count, list(total), list(total.values())) <= MARGIN * alone * count:
-            return Sizes(count, best, unit)
-    return Sizes(NEVER, best, unit)
+            return Sizes(count, best, unit, total[best] / best)
+    return Sizes(NEVER, best, unit, total[best] / best)
 
 
 def _sizes(most: int, unit: int) -> Iterator[int]:
@@ -195,7 +201,8 @@ def twin_of(live: LiveTrial, number: int) -> LiveTrial:
     return LiveTrial(trial, live.task, live.splits, live.setup, live.builder)
 
 
-def _key(live: LiveTrial) -> str:
+def _key(live: LiveTrial, *, compiled: bool) -> str:
     modules = " ".join(kinds(live.model))
     size = parameter_count(live.model).bit_length()
-    return f"{sha256(modules.encode()).hexdigest()[:12]}-{size}-{live.batch_size.bit_length()}"
+    found = f"{sha256(modules.encode()).hexdigest()[:12]}-{size}-{live.batch_size.bit_length()}"
+    return found + "-compiled" * compiled

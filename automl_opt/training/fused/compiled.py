@@ -37,12 +37,32 @@ def compiler() -> str | None:
     return shutil.which(os.environ.get("CXX", usual))
 
 
+def unable(device: torch.device) -> str | None:
+    """Why nothing is compiled for *device*; ``None`` where it can be."""
+    if device.type not in ("cpu", "cuda"):
+        return f"is for cpu and cuda, and the device is {device}"
+    if device.type == "cpu" and compiler() is None:
+        return (
+            "needs a C++ compiler, and none was found: install g++ (Debian: apt install g++), or "
+            "name another one in the variable CXX"
+        )
+    return None
+
+
 def kind(live: LiveTrial) -> Hashable:
     """Equal for trials that one graph can serve."""
     if live.kind is None:
         dropouts = tuple(place.path for place in places(live.model) if place.dropout is not None)
         live.kind = signature(live), dropouts, tuple(hook.key for hook in hooks_of(live, "loss"))
     return live.kind
+
+
+def repaid_after(live: LiveTrial) -> float:
+    """Seconds of training of trials like *live* for which a graph is worth making.
+
+    Compiling takes up to 80 seconds and saves a third of the time; a capture takes one.
+    """
+    return 300.0 if live.setup.device.type == "cpu" else 10.0
 
 
 class Graphs:
@@ -69,7 +89,9 @@ class Graphs:
 
 
 def _refusal(live: LiveTrial) -> str | None:
-    """Why a stack of trials like *live* is not compiled, as far as the recipe says."""
+    """Why a stack of trials like *live* is not compiled, as far as recipe and machine say."""
+    if (said := unable(live.setup.device)) is not None:
+        return said
     if live.step.hooks["mix"]:
         return "a regularizer mixes examples"
     if live.step.create_graph:

@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_map
 from automl_opt.core.result import EpochReport, Measurement, Trial
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.fused.alike import signature
-from automl_opt.training.fused.choose import NEVER, Chooser, Sizes, twin_of
-from automl_opt.training.fused.compiled import Graphs, kind
+from automl_opt.training.fused.choose import BETTER, NEVER, Chooser, Sizes, twin_of
+from automl_opt.training.fused.compiled import Graphs, kind, repaid_after
 from automl_opt.training.fused.graph import FEWEST, Graph
 from automl_opt.training.fused.probe import Company, Probe
 from automl_opt.training.fused.stack import Stack
@@ -50,7 +50,8 @@ class FusedEngine(PlainEngine):
 
     Args:
         capacity: the number of slots.
-        compile: whether stacks that begin are compiled, where they can be.
+        compile: whether stacks that begin are compiled, where they can be; ``"auto"``: and where
+            what is left of their training repays it.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class FusedEngine(PlainEngine):
         capacity: int,
         chooser: Chooser,
         *,
-        compile: bool = False,
+        compile: bool | str = False,
     ) -> None:
         super().__init__(task, setup, builder, capacity)
         self._chooser, self._compile = chooser, compile
@@ -146,13 +147,22 @@ class FusedEngine(PlainEngine):
         """Why a stack of *count* trials like *live* is not compiled."""
         if count < FEWEST:
             return f"fewer than {FEWEST} trials of its kind"
+        eager = self._sizes(live)
+        if self._compile == "auto" and not self._chooser.knows_compiled(live):
+            seconds = eager.each * count * live.steps * self._setup.epochs
+            if seconds < repaid_after(live):
+                return f"not repaid by the {seconds:.0f} s that {count} trials would take"
         graph = self._graphs.of(live, partial(twin_of, live))
         if isinstance(graph, str):
             return graph
-        smallest = self._sizes(live, graph).smallest
-        if count >= smallest:
-            return None
-        return "it never pays" if smallest >= NEVER else f"it pays from {smallest} trials on"
+        sizes = self._sizes(live, graph)
+        if sizes.smallest >= NEVER:
+            return "it never pays"
+        if count < sizes.smallest:
+            return f"it pays from {sizes.smallest} trials on"
+        if eager.smallest < NEVER and sizes.each > BETTER * eager.each:
+            return "a stack that is not compiled is as fast"
+        return None
 
     def _choose(self, lives: Sequence[LiveTrial], company: int) -> dict[int, How]:
         """How each of *lives*, of one signature, is to be trained; by the object's id.
