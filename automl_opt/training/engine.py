@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -110,6 +111,7 @@ def open_engine(
         SpecError: the device is not there, or the compiler that the study asks for; model, output,
             loss and metrics do not fit; or a component of the study cannot train this task.
     """
+    task = replace(task, params=task.ranges(spec))
     device = find_device(spec)
     dtype = torch.float64 if spec.precision == "float64" else torch.float32
     setup = Setup(

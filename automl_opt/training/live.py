@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -68,6 +68,7 @@ class LiveTrial:
         self.trial, self.task, self.setup, self.builder = trial, task, setup, builder
         self.splits = splits
         self.signature: str | None = None  # of the stacks that it fits into, once asked
+        self.padded = False  # whether its weights are larger there
         self.kind: Hashable = None  # of the graphs that it fits into, once asked
         self.epoch = 0
         self.history: list[float] = []
@@ -105,17 +106,32 @@ class LiveTrial:
     ) -> nn.Module:
         recipe, seed = self.trial.recipe, self.trial.seeds.initialisation
         with seeded(seed, "model"):
-            model = self.task.model(**recipe.model)
-            if not isinstance(model, nn.Module):
-                raise TaskError(f"model(…) returned {model!r}, which is no torch.nn.Module")
-            for hooks in regularizers:
-                if "model" in hooks:
-                    model = hooks["model"](model)
+            model = self._unfilled(recipe.model, regularizers)
             builder.fill(recipe.initializer, model, generator(seed, "weights"))
             model = model.to(self.setup.device, self.setup.dtype)
             builder.fit(recipe.initializer, model, self._examples)
         if not any(p.requires_grad for p in model.parameters()):
             raise TaskError("the model has no trainable parameter")
+        return model
+
+    def built(self, hyperparameters: Mapping[str, Any]) -> nn.Module:
+        """The model with other *hyperparameters*, its weights as the task's code leaves them."""
+        regularizers = [self.builder.regularizer(part) for part in self.trial.recipe.regularizers]
+        with seeded(self.trial.seeds.initialisation, "model"):
+            model = self._unfilled(hyperparameters, regularizers)
+        return model.to(self.setup.device, self.setup.dtype)
+
+    def _unfilled(
+        self,
+        hyperparameters: Mapping[str, Any],
+        regularizers: list[dict[str, Callable[..., Any]]],
+    ) -> nn.Module:
+        model = self.task.model(**hyperparameters)
+        if not isinstance(model, nn.Module):
+            raise TaskError(f"model(…) returned {model!r}, which is no torch.nn.Module")
+        for hooks in regularizers:
+            if "model" in hooks:
+                model = hooks["model"](model)
         return model
 
     def _examples(self) -> Any:

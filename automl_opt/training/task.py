@@ -122,6 +122,9 @@ class Task:
             over the batch.
         metrics: names of :data:`METRICS` or :class:`Metric` objects; ``loss`` is always there.
         params: the model's own hyperparameters and their ranges.
+        padded: those of *params* that change nothing but sizes of the model's weights and numbers
+            in its buffers, as the rank of adapters: trials that differ in them may share a stack,
+            where weights are filled up with zeros to the largest of the range.
     """
 
     model: Callable[..., nn.Module]
@@ -133,6 +136,7 @@ class Task:
     loss: str | Callable[[Any, Any], Tensor] = "cross_entropy"
     metrics: Sequence[str | Metric] = ()
     params: Mapping[str, Param] = field(default_factory=dict)
+    padded: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not callable(self.model):
@@ -168,6 +172,23 @@ class Task:
         for name, param in self.params.items():
             if not isinstance(param, (Float, Int, OneOf)):
                 raise TaskError(f"params[{name!r}] must be a Float, Int or OneOf, not {param!r}")
+        if isinstance(self.padded, str):
+            raise TaskError(f"padded must be a list of names, not {self.padded!r}")
+        for name in self.padded:
+            if name not in self.params:
+                raise TaskError(
+                    f"padded: no hyperparameter {name!r}; {did_you_mean(name, self.params)}"
+                )
+            if _largest(self.params[name]) is None:
+                raise TaskError(
+                    f"padded: {name!r} must be of whole numbers, not {self.params[name]!r}"
+                )
+
+    @property
+    def largest(self) -> dict[str, int]:
+        """The padded hyperparameters, each with the largest value of its range."""
+        found = {name: _largest(self.params[name]) for name in self.padded}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def loss_name(self) -> str | None:
@@ -203,6 +224,16 @@ class Task:
             except ParamError as error:
                 raise spec.error(f"[ranges.model] {name}", str(error)) from error
         return found
+
+
+def _largest(param: Param) -> int | None:
+    """The largest value of a range of whole numbers."""
+    if isinstance(param, Int):
+        return param.high
+    if isinstance(param, Float):
+        return None
+    whole = [choice for choice in param.choices if type(choice) is int]
+    return max(whole) if len(whole) == len(param.choices) else None
 
 
 def load_task(spec: StudySpec) -> Task:

@@ -8,6 +8,7 @@ peer and stack take turns, and the ratio is the median over the turns of trial-s
     OMP_NUM_THREADS=1 python benchmarks/fused/run.py [--models NAME …] [--k K …] [--turns N]
     OMP_NUM_THREADS=1 python benchmarks/fused/run.py --compiled   # both kinds of stack
     OMP_NUM_THREADS=1 python benchmarks/fused/run.py --chosen     # of the sizes a study would make
+    OMP_NUM_THREADS=1 python benchmarks/fused/run.py --ranks 2 4 8 --k 32  # adapters on one base
     python benchmarks/fused/run.py --device cuda --k 128 512 2048
 """
 
@@ -20,13 +21,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from automl_opt import Task
+from automl_opt import OneOf, Task
 from automl_opt.core.recipe import Part, Recipe
 from automl_opt.core.result import Trial
 from automl_opt.core.seeds import Seeds
@@ -176,7 +178,7 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return clock() - start
 
 
-def trial(number: int) -> Trial:
+def trial(number: int, **model: int) -> Trial:
     params = {"lr": 1e-3 * 1.01**number, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     recipe = Recipe(
         optimizer=Part("builtin.adam", params, 1),
@@ -184,7 +186,7 @@ def trial(number: int) -> Trial:
         regularizers=(),
         initializer=CATALOG.find("initializer", "default").part(),
         batch_size=BATCH,
-        model={},
+        model=model,
     )
     seeds = replace(Seeds.of_trial(0, "bench", number), split=0)
     return Trial(arm="bench", number=number, trial_id=number, recipe=recipe, seeds=seeds)
@@ -194,33 +196,9 @@ def measure(
     name: str, ks: list[int], turns: int, device: torch.device, *, chosen: bool, compiled: bool
 ) -> None:
     make, inputs = MODELS[name]
-    source = torch.Generator().manual_seed(0)
-    n = BATCH * STEPS
-    x, y = inputs(n, source), torch.randint(10, (n,), generator=source)
-    task = Task(model=make, train=(x, y), valid=(x[:BATCH], y[:BATCH]))
-    setup = Setup(
-        epochs=10_000,
-        device=device,
-        dtype=torch.float32,
-        autocast=None,
-        metric="loss",
-        maximize=False,
-    )
-    splits = make_splits(task, 0, device, torch.float32)
-    x, y = x.to(device), y.to(device)
-    peers = []
-    for fused in (None, True):
-        model = make().to(device)
-        learned = [p for p in model.parameters() if p.requires_grad]
-        peers.append((model, torch.optim.Adam(learned, fused=fused)))
-    size = sum(p.numel() for p in learned)
-    builder = TorchBuilder(CATALOG)
-    for model, optimizer in peers:
-        by_hand(model, optimizer, x, y, STEPS)
-
-    def live(number: int) -> LiveTrial:
-        return LiveTrial(trial(number), task, splits, setup, builder)
-
+    x, y = examples(inputs)
+    loops = Loops([make().to(device)], x.to(device), y.to(device))
+    live = lives(Task(model=make, train=(x, y), valid=(x[:BATCH], y[:BATCH])), device)
     graph = Graphs().of(live(0), live) if compiled else None
     assert not isinstance(graph, str), graph
     for k in ks:
@@ -229,30 +207,102 @@ def measure(
             whole = choose.Sizes(1) if of is None else choose.Sizes(1, of.rows, of.rows)
             sizes = choose.measured(live, k, of) if chosen else whole
             if k < sizes.smallest:
-                print(f"| {name} | {size} | {k} {way}: by themselves |", flush=True)
+                print(f"| {name} | {loops.size} | {k} {way}: by themselves |", flush=True)
                 continue
             shares = list(sizes.shares(k))
             stacks = [Stack([live(i) for i in share], graph=of) for share in shares]
             split = "" if len(shares) == 1 else f"in {len(shares)} "
             ways[f"{k} {split}{way}".strip()] = Way(stacks)
-        default, with_fused = [], []
-        for _ in range(turns):
-            for (model, optimizer), times in zip(peers, (default, with_fused), strict=True):
-                for _ in range(3):
-                    times.append(
-                        seconds(lambda m=model, o=optimizer: by_hand(m, o, x, y, STEPS), device)
-                    )
-            for way in ways.values():
-                way.seconds.append(seconds(way.epoch, device))
-        alone, fast = statistics.median(default) / STEPS, statistics.median(with_fused) / STEPS
-        memory = ""
-        if device.type == "cuda":
-            memory = f" {torch.cuda.max_memory_allocated() / k / 2**20:.2f} |"
-        for told, way in ways.items():
-            each = statistics.median(way.seconds) / STEPS / k
-            times = " | ".join(f"{t * 1e6:.0f}" for t in (alone, fast, each))
-            ratios = f"{alone / each:.2f} | {fast / each:.2f}"
-            print(f"| {name} | {size} | {told} | {times} | {ratios} |{memory}", flush=True)
+        compare(name, loops, ways, k, turns, device)
+
+
+def measure_ranks(ranks: list[int], k: int, turns: int, device: torch.device) -> None:
+    """Adapters of several ranks on one frozen transformer: in one stack, and in one for each."""
+    base = Transformer().to(device).state_dict()
+
+    def model(rank: int) -> nn.Module:
+        made = Transformer(rank).to(device)
+        frozen = {name for name, p in made.named_parameters() if not p.requires_grad}
+        shared = {name: base[name.replace(".base.", ".")] for name in frozen}
+        made.load_state_dict(shared, strict=False, assign=True)
+        return made
+
+    x, y = examples(tokens)
+    loops = Loops([model(rank) for rank in ranks], x.to(device), y.to(device))
+    data = {"train": (x, y), "valid": (x[:BATCH], y[:BATCH])}
+    task = Task(model=model, params={"rank": OneOf(tuple(ranks))}, padded=["rank"], **data)
+    live = lives(task, device)
+    mixed = [live(i, rank=ranks[i % len(ranks)]) for i in range(k)]
+    apart = [
+        [live(i, rank=rank) for i in range(k) if ranks[i % len(ranks)] == rank] for rank in ranks
+    ]
+    ways = {f"{k}": Way([Stack(mixed)]), f"{k} in {len(ranks)}": Way(list(map(Stack, apart)))}
+    told = ", ".join(map(str, ranks))
+    compare(f"LoRA r={told}", loops, ways, k, turns, device)
+
+
+def examples(inputs: Callable[[int, torch.Generator], Tensor]) -> tuple[Tensor, Tensor]:
+    source = torch.Generator().manual_seed(0)
+    n = BATCH * STEPS
+    return inputs(n, source), torch.randint(10, (n,), generator=source)
+
+
+def lives(task: Task, device: torch.device) -> Callable[..., LiveTrial]:
+    """What makes a trial from its number and its model's hyperparameters."""
+    setup = Setup(
+        epochs=10_000,
+        device=device,
+        dtype=torch.float32,
+        autocast=None,
+        metric="loss",
+        maximize=False,
+    )
+    splits, builder = make_splits(task, 0, device, torch.float32), TorchBuilder(CATALOG)
+
+    def live(number: int, **model: int) -> LiveTrial:
+        return LiveTrial(trial(number, **model), task, splits, setup, builder)
+
+    return live
+
+
+class Loops:
+    """The loops by hand over models, and the seconds of each epoch but the first."""
+
+    def __init__(self, models: list[nn.Module], x: Tensor, y: Tensor) -> None:
+        self.seconds: dict[bool, list[float]] = {False: [], True: []}
+        self._epochs = []
+        for model in models:
+            learned = [p for p in model.parameters() if p.requires_grad]
+            self.size = sum(p.numel() for p in learned)
+            for fused in self.seconds:
+                optimizer = torch.optim.Adam(learned, fused=fused or None)
+                self._epochs.append((fused, partial(by_hand, model, optimizer, x, y, STEPS)))
+        for _, epoch in self._epochs:
+            epoch()
+
+    def turn(self, device: torch.device) -> None:
+        for fused, epoch in self._epochs:
+            for _ in range(3):
+                self.seconds[fused].append(seconds(epoch, device))
+
+
+def compare(
+    name: str, loops: Loops, ways: dict[str, Way], k: int, turns: int, device: torch.device
+) -> None:
+    """Let loops and stacks take turns, and print a row for each way to stack."""
+    for _ in range(turns):
+        loops.turn(device)
+        for way in ways.values():
+            way.seconds.append(seconds(way.epoch, device))
+    alone, fast = (statistics.median(own) / STEPS for own in loops.seconds.values())
+    memory = ""
+    if device.type == "cuda":
+        memory = f" {torch.cuda.max_memory_allocated() / k / 2**20:.2f} |"
+    for told, way in ways.items():
+        each = statistics.median(way.seconds) / STEPS / k
+        times = " | ".join(f"{t * 1e6:.0f}" for t in (alone, fast, each))
+        ratios = f"{alone / each:.2f} | {fast / each:.2f}"
+        print(f"| {name} | {loops.size} | {told} | {times} | {ratios} |{memory}", flush=True)
 
 
 class Way:
@@ -278,6 +328,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--chosen", action="store_true", help="stacks of the sizes a study makes")
+    parser.add_argument("--ranks", nargs="+", type=int, help="adapters of these ranks, no models")
     parser.add_argument("--compiled", action="store_true", help="compiled stacks as well")
     asked = parser.parse_args()
     device = torch.device(asked.device)
@@ -289,6 +340,10 @@ def main() -> None:
         columns.append("MiB a trial")
     print(f"| {' | '.join(columns)} |")
     print(f"|{' --- |' * len(columns)}")
+    if asked.ranks:
+        for k in asked.k:
+            measure_ranks(asked.ranks, k, asked.turns, device)
+        return
     for name in asked.models:
         measure(name, asked.k, asked.turns, device, chosen=asked.chosen, compiled=asked.compiled)
 

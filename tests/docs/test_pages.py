@@ -19,6 +19,7 @@ from .page import agrees, blocks
 ROOT = Path(__file__).parents[2]
 DONE = [
     *sorted((ROOT / "docs" / "plugins").glob("*.md")),
+    ROOT / "docs" / "howto" / "adapters.md",
     ROOT / "docs" / "howto" / "batches.md",
     ROOT / "docs" / "howto" / "regularizers.md",
     ROOT / "docs" / "howto" / "verdict.md",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -60,20 +60,50 @@ def _as_dropout(module: nn.Module) -> nn.Dropout | None:
 def signature(live: LiveTrial) -> str:
     """Equal for trials that one stack can train.
 
-    The model's hyperparameters belong to it whole: code may use them in ways that do not show in
-    the modules.
+    The model's hyperparameters belong to it whole, but for those that are padded: code may use
+    them in ways that do not show in the modules.
     """
     if live.signature is None:
-        recipe = live.trial.recipe
+        recipe, (hyperparameters, model) = live.trial.recipe, widest(live)
         parts = (
-            json.dumps(dict(recipe.model), sort_keys=True),
+            json.dumps(dict(hyperparameters), sort_keys=True),
             live.batch_size,
             recipe.accumulate,
             live.step.create_graph,
-            structure(live.model),
+            structure(model),
         )
         live.signature = sha256(repr(parts).encode()).hexdigest()
+        live.padded = model is not live.model
     return live.signature
+
+
+def widest(live: LiveTrial) -> tuple[Mapping[str, Any], nn.Module]:
+    """The model whose code and shapes a stack of trials like *live* has, and its hyperparameters.
+
+    Those that the task pads are at their largest; where the trial's own model does not fit into
+    that, or is that, it is the trial's own.
+    """
+    own = live.trial.recipe.model
+    most = {name: value for name, value in live.task.largest.items() if name in own}
+    if all(own[name] == value for name, value in most.items()):
+        return own, live.model
+    model = live.built({**own, **most})
+    return ({**own, **most}, model) if _fits(live.model, model) else (own, live.model)
+
+
+def _fits(small: nn.Module, large: nn.Module) -> bool:
+    """Whether weights and buffers of the one are those of the other, at most as large."""
+    own, other = (dict([*m.named_parameters(), *m.named_buffers()]) for m in (small, large))
+    return (
+        kinds(small) == kinds(large)
+        and list(own) == list(other)
+        and all(
+            tensor.ndim == other[name].ndim
+            and tensor.requires_grad == other[name].requires_grad
+            and all(n <= most for n, most in zip(tensor.shape, other[name].shape, strict=True))
+            for name, tensor in own.items()
+        )
+    )
 
 
 def kinds(model: nn.Module) -> tuple[str, ...]:

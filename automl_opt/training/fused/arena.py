@@ -20,10 +20,12 @@ class Arena:
     first: the order in which an optimizer that exempts vectors from decay groups them. Between and
     behind them there are zeros, so that no loop over a row ends in the middle of a vector register:
     what is left over is computed by other instructions, and which rows that hits depends on their
-    number.
+    number. Weights that are smaller than the template's are the first of a tensor of its shape.
 
     Attributes:
         places: where in this order each parameter is, as the model has them.
+        padding: ``[rows, width]``, true where a row has no weights of its own; ``None`` where all
+            have the shapes of the template.
 
     Args:
         lives: a row each; a trial may have several, of which the first is its own.
@@ -50,9 +52,11 @@ class Arena:
         self.theta = own[0][0].detach().new_zeros(len(lives), self.width)
         self.values = self.views(self.theta)
         for value, *each in zip(self.values, *own, strict=True):
-            torch.stack([param.detach() for param in each], out=value)
-        kept = zip(*[_kept(live.model).values() for live in lives], strict=True)
-        self.kept = dict(zip(_kept(template), map(_stacked, kept), strict=True))
+            _fill(value, [param.detach() for param in each])
+        self.padding = self._padding(own)
+        wide = _kept(template)
+        kept = zip(wide.values(), *[_kept(live.model).values() for live in lives], strict=True)
+        self.kept = dict(zip(wide, [_stacked(*tensors) for tensors in kept], strict=True))
         self.buffers = [self.kept[name] for name, _ in template.named_buffers()]
         self._bind()
 
@@ -92,6 +96,21 @@ class Arena:
             for columns, shape in zip(self.columns, self.shapes, strict=True)
         ]
 
+    def clear(self) -> None:
+        """Put zeros back where no row has weights: what updates everything leaves other numbers."""
+        if self.padding is not None:
+            self.theta.masked_fill_(self.padding, 0)
+
+    def _padding(self, own: Sequence[Sequence[Tensor]]) -> Tensor | None:
+        shapes = [[param.shape for param in params] for params in own]
+        if all(row == self.shapes for row in shapes):
+            return None
+        free = torch.ones_like(self.theta, dtype=torch.bool)
+        for value, *each in zip(self.views(free), *shapes, strict=True):
+            for row, shape in enumerate(each):
+                corner(value[row], shape).fill_(False)
+        return free
+
     def _bind(self) -> None:
         bound: set[int] = set()
         for row, live in enumerate(self.lives):
@@ -99,23 +118,52 @@ class Arena:
                 continue
             bound.add(id(live))
             for param, value in zip(self.parameters_of(live), self.values, strict=True):
-                param.data = value[row]
+                param.data = corner(value[row], param.shape)
             own = _kept(live.model).values()
             for tensor, value in zip(own, self.kept.values(), strict=True):
-                tensor.data = value[row]
+                tensor.data = corner(value[row], tensor.shape)
+
+
+def corner(whole: Tensor, shape: torch.Size) -> Tensor:
+    """What a tensor of *shape* is of *whole*, ``[…, *larger]``; the first of each dimension."""
+    if whole.shape[whole.ndim - len(shape) :] == shape:
+        return whole
+    return whole[(..., *[slice(n) for n in shape])]
+
+
+def padded(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """``[rows, *smaller]`` with zeros behind it, ``[rows, *shape]``."""
+    if tensor.shape[1:] == shape:
+        return tensor
+    whole = tensor.new_zeros(len(tensor), *shape)
+    corner(whole, tensor.shape[1:]).copy_(tensor)
+    return whole
+
+
+def _fill(whole: Tensor, tensors: Sequence[Tensor]) -> None:
+    """Put a tensor into each row of *whole*."""
+    if all(tensor.shape == whole.shape[1:] for tensor in tensors):
+        torch.stack(list(tensors), out=whole)
+        return
+    for row, tensor in zip(whole, tensors, strict=True):
+        corner(row, tensor.shape).copy_(tensor)
 
 
 def _padded(width: int) -> int:
     return -(-width // ALIGNED) * ALIGNED
 
 
-def _stacked(tensors: Sequence[Tensor]) -> Tensor:
-    """``[rows, …]``; frozen weights that all trials share are there once, whatever their number."""
+def _stacked(like: Tensor, *tensors: Tensor) -> Tensor:
+    """``[rows, *shape]`` of *like*; frozen weights that all trials share are there once."""
     first = tensors[0].detach()
     frozen = isinstance(tensors[0], nn.Parameter)
-    if frozen and all(tensor.data_ptr() == first.data_ptr() for tensor in tensors):
+    if frozen and all(
+        tensor.data_ptr() == first.data_ptr() and tensor.shape == like.shape for tensor in tensors
+    ):
         return first.expand(len(tensors), *first.shape)
-    return torch.stack([tensor.detach() for tensor in tensors])
+    whole = first.new_zeros(len(tensors), *like.shape)
+    _fill(whole, [tensor.detach() for tensor in tensors])
+    return whole
 
 
 def _kept(model: nn.Module) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from automl_opt.training.fused.alike import places, signature
+from automl_opt.training.fused.arena import corner
 from automl_opt.training.fused.graph import Graph, Noise, rows_of
 from automl_opt.training.fused.hooks import hooks_of
 from automl_opt.training.fused.kernels import SlotKernels
@@ -177,6 +178,7 @@ def _pass_of(stack: Stack, noises: Sequence[Noise]) -> Callable[..., Any]:
     """A pass as a function of all its tensors; see :class:`Graph`."""
     template, arena = stack.template, stack.arena
     hooks = hooks_of(stack.lives[0], "loss")
+    shapes = [weight.shape for weight in stack.lives[0].step.weights]  # alike where hooks are
     buffers = [name for name, _ in template.named_buffers()]
 
     def row(values: Any, shared: Any, kept: Any, numbers: Any, drawn: Any, x: Any, y: Any) -> Any:
@@ -190,6 +192,7 @@ def _pass_of(stack: Stack, noises: Sequence[Noise]) -> Callable[..., Any]:
                 outputs = stack.body({**learned, **shared, **own}, x)
                 value = stack.loss_of(outputs, y)
             weights = [tensor for tensor in values if tensor.ndim >= 2]
+            weights = [corner(whole, own) for whole, own in zip(weights, shapes, strict=True)]
             for hook, given in zip(hooks, numbers, strict=True):
                 value = hook.function(value, weights, outputs, y, **given, **hook.fixed)
             return value, {name: own[name] for name in buffers}

@@ -175,13 +175,14 @@ class FusedEngine(PlainEngine):
         found = {key: How("plain", said) for key, said in refusals.items() if said is not None}
         if not able:
             return found
-        smallest = self._sizes(able[0]).smallest
-        if len(able) + company < smallest:
-            when = "never pays" if smallest >= NEVER else f"pays from {smallest} trials on"
-            how = How("plain", f"a stack of this model and batch size {when}")
-            return found | {id(live): how for live in able}
         for live in able:
-            found[id(live)] = How("plain", BITS) if self._spare(live) is None else How("fused")
+            smallest = self._sizes(live).smallest  # smaller models gain less where they are padded
+            if len(able) + company < smallest:
+                when = "never pays" if smallest >= NEVER else f"pays from {smallest} trials on"
+                how = How("plain", f"a stack of this model and batch size {when}")
+            else:
+                how = How("plain", BITS) if self._spare(live) is None else How("fused")
+            found[id(live)] = how
         return found
 
     def advance(self) -> list[EpochReport]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from automl_opt.api import RegularizerSpec
+from automl_opt.training.fused.arena import corner
 from automl_opt.training.fused.noise import Stream
 from automl_opt.training.fused.slots import mapped, vmap
 from automl_opt.training.live import LiveTrial
@@ -24,12 +25,14 @@ class Hook:
         function: the component's code, its parameters free.
         numbers: the parameters that may differ between slots.
         fixed: the others.
+        shapes: of the trial's trainable parameters, which it sees as they are.
     """
 
     key: Hashable
     function: Callable[..., Any]
     numbers: dict[str, float]
     fixed: dict[str, Any]
+    shapes: tuple[torch.Size, ...]
 
 
 @dataclass
@@ -38,6 +41,7 @@ class Stage:
 
     function: Callable[..., Any]
     fixed: dict[str, Any]
+    shapes: tuple[torch.Size, ...]
     rows: list[int]
     numbers: dict[str, list[float]]
     one_by_one: bool = False
@@ -63,6 +67,15 @@ class Stage:
     def _chosen(self, args: Any, like: Tensor) -> Any:
         return mapped(lambda t: t.index_select(0, self.index(like)), args)
 
+    def own(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """All parameters' *tensors*, ``[slots, …]``, without what pads them in these rows."""
+        return [corner(t, shape) for t, shape in zip(tensors, self.shapes, strict=True)]
+
+    def own_weights(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The same of those with two dimensions or more."""
+        shapes = [shape for shape in self.shapes if len(shape) >= 2]
+        return [corner(t, shape) for t, shape in zip(tensors, shapes, strict=True)]
+
     def index(self, like: Tensor) -> Tensor:
         if self._index is None:
             self._index = torch.tensor(self.rows, device=like.device)
@@ -79,6 +92,7 @@ class Stage:
 def hooks_of(live: LiveTrial, name: str) -> list[Hook]:
     """The hooks called *name* of a trial, in the order of its recipe."""
     found = []
+    shapes = tuple(param.shape for param in live.step.parameters)
     for part in live.trial.recipe.regularizers:
         component = live.builder.component("regularizer", part)
         spec = component.spec
@@ -87,11 +101,11 @@ def hooks_of(live: LiveTrial, name: str) -> list[Hook]:
             continue
         numbers = {key: value for key, value in part.params.items() if isinstance(value, float)}
         fixed = {key: value for key, value in part.params.items() if key not in numbers}
-        key = (component.id, tuple(sorted((k, repr(v)) for k, v in fixed.items())))
+        key = (component.id, tuple(sorted((k, repr(v)) for k, v in fixed.items())), shapes)
         function = component.code(spec.hooks()[name])
         if name == "weights":
             function = _returning(function)
-        found.append(Hook(key, function, numbers, fixed))
+        found.append(Hook(key, function, numbers, fixed, shapes))
     return found
 
 
@@ -113,7 +127,7 @@ def stages(hooks: Sequence[Sequence[Hook]]) -> list[Stage]:
         rows = [row for row, own in enumerate(left) if own and own[0].key == chosen.key]
         own = [left[row].pop(0) for row in rows]
         numbers = {name: [hook.numbers[name] for hook in own] for name in chosen.numbers}
-        found.append(Stage(chosen.function, chosen.fixed, rows, numbers))
+        found.append(Stage(chosen.function, chosen.fixed, chosen.shapes, rows, numbers))
     return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from automl_opt.core.errors import TaskError
 from automl_opt.core.result import Measurement, Trial
@@ -22,6 +25,7 @@ from automl_opt.training.data import (
     moved,
 )
 from automl_opt.training.fused.alike import kinds, refusal, signature
+from automl_opt.training.fused.arena import corner
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import EVALUATED_AT_ONCE, LiveTrial, Setup
 from automl_opt.training.randomness import seeded
@@ -40,7 +44,8 @@ class Probe:
     """
 
     def __init__(self, task: Task, splits: Splits, setup: Setup, builder: TorchBuilder) -> None:
-        self._task, self._splits, self._builder = task, splits, builder
+        unshared = partial(_unshared, task.model)
+        self._task, self._splits, self._builder = replace(task, model=unshared), splits, builder
         exact = setup.dtype if setup.device.type == "mps" else torch.float64  # has no float64
         self._setup = replace(setup, dtype=exact, autocast=None)
         self._tolerance = TOLERANCE if exact is torch.float64 else 1e-3
@@ -77,7 +82,9 @@ class Probe:
         for one, other in zip(alone, together, strict=True):
             for name, expected in one.items():
                 if not _close(expected, other[name], self._tolerance):
-                    return f"{name} of stacked trials are not those of trials alone"
+                    said = f"{name} of stacked trials are not those of trials alone"
+                    most = ", ".join(f"{key} = {n}" for key, n in self._task.largest.items())
+                    return f"padded to {most}, {said}" if first[0].padded else said
         return None
 
     def _live(self, trial: Trial, number: int, splits: Splits) -> LiveTrial:
@@ -169,13 +176,19 @@ def _on(splits: Splits, live: LiveTrial) -> LiveTrial:
     return live
 
 
+def _unshared(model: Callable[..., nn.Module], **hyperparameters: Any) -> nn.Module:
+    """A model none of whose weights another one has: the probe turns them into float64."""
+    return copy.deepcopy(model(**hyperparameters))
+
+
 def _elements(live: LiveTrial) -> Iterator[Hashable]:
     """What a trial is made of, each of which may be the reason that it cannot be stacked."""
-    yield kinds(live.model)
+    signature(live)  # settles whether it is padded, in company with which each is another
+    yield live.padded, kinds(live.model)
     for role, part in live.trial.recipe.parts():
         if role in ("optimizer", "regularizer"):
-            yield role, part.name
-    yield "accumulate", live.trial.recipe.accumulate > 1
+            yield live.padded, role, part.name
+    yield live.padded, "accumulate", live.trial.recipe.accumulate > 1
 
 
 def _alone(live: LiveTrial) -> dict[str, Any]:
@@ -203,7 +216,10 @@ def _together(lives: list[LiveTrial]) -> list[dict[str, Any]]:
     found = {
         id(live): {
             "the losses": losses[row],
-            "the gradients": [grad[row] for grad in grads],
+            "the gradients": [
+                corner(grad[row], param.shape)
+                for grad, param in zip(grads, live.step.parameters, strict=True)
+            ],
             **_found(live, measured[row]),
         }
         for row, live in enumerate(stack.lives)

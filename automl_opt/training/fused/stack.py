@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_map
 from automl_opt.core.result import Measurement
 from automl_opt.training.data import Source, TensorSource, batch_sizes
 from automl_opt.training.fused import kernels
-from automl_opt.training.fused.alike import places
-from automl_opt.training.fused.arena import Arena
+from automl_opt.training.fused.alike import places, widest
+from automl_opt.training.fused.arena import Arena, corner, padded
 from automl_opt.training.fused.graph import Graph, Noise, Numbers
 from automl_opt.training.fused.hooks import Stage, hooks_of, stages
 from automl_opt.training.fused.kernels import SlotKernels
@@ -184,6 +184,7 @@ class Stack:
         with torch.no_grad():
             for update in self._updates:
                 update.step(i, flat, bent)
+            self.arena.clear()
             if self._weight_stages:
                 self._shape_weights(self._lr[i])
             for live in self._averaged:
@@ -278,7 +279,10 @@ class Stack:
             with self.setup.precision():
                 second = loss_of(_row(outputs, row), other)
             for hook in self._rows[row].step.hooks["loss"]:
-                weights = [w[row] for w in self._weights]
+                weights = [
+                    corner(weight[row], own.shape)
+                    for weight, own in zip(self._weights, self._rows[row].step.weights, strict=True)
+                ]
                 second = hook(second, weights, _row(outputs, row), other)
             mixed = share * losses[row] + (1 - share) * second
             losses = losses.index_put((torch.tensor(row),), mixed.to(losses.dtype))
@@ -315,7 +319,7 @@ class Stack:
 
     def _regularized(self, losses: Tensor, outputs: Any, y: Tensor) -> Tensor:
         for stage in self._loss_stages:
-            args = (losses, self._weights, outputs, y)
+            args = (losses, stage.own_weights(self._weights), outputs, y)
             found = stage.call(len(self._rows), *args, like=losses)
             losses = (
                 found
@@ -329,14 +333,16 @@ class Stack:
         signs = [torch.zeros_like(leaf) for leaf in self._leaves]
         for row in self._create_graph:
             groups = self.arena.groups_of(self._rows[row])
+            params = self.arena.parameters_of(self._rows[row])
             for at in sorted(range(len(signs)), key=lambda at: (groups[at], at)):
+                shape = params[at].shape
                 drawn = torch.randint(
                     2,
-                    signs[at].shape[1:],
+                    shape,
                     generator=self._streams[row].generator,
                     dtype=signs[at].dtype,
                 )
-                signs[at][row] = (drawn * 2 - 1).to(signs[at].device)
+                corner(signs[at][row], shape).copy_(drawn * 2 - 1)
         products = torch.autograd.grad(grads, self._leaves, signs, materialize_grads=True)
         return [sign * product for sign, product in zip(signs, products, strict=True)]
 
@@ -348,18 +354,20 @@ class Stack:
         grads = [grads[place] for place in places]
         values = [self.arena.values[place] for place in places]
         for stage in self._grad_stages:
+            own, theirs = stage.own(grads), stage.own(values)
             if not stage.one_by_one:
                 try:
-                    found = stage.call(slots, grads, values, like=grads[0])
+                    found = stage.call(slots, own, theirs, like=grads[0])
                 except RuntimeError:  # draws random numbers, or asks for a value: slot by slot
                     stage.one_by_one = True
             if stage.one_by_one:
-                found = [torch.empty_like(grad[: len(stage.rows)]) for grad in grads]
+                found = [grad.new_empty(len(stage.rows), *grad.shape[1:]) for grad in own]
                 for at, row in enumerate(stage.rows):
-                    own = [grad[row].contiguous() for grad in grads], [v[row] for v in values]
-                    shaped = stage.alone(row, self._streams[row], *own)
+                    given = [grad[row].contiguous() for grad in own], [v[row] for v in theirs]
+                    shaped = stage.alone(row, self._streams[row], *given)
                     for whole, new in zip(found, shaped, strict=True):
                         whole[at] = new
+            found = [padded(new, grad.shape[1:]) for new, grad in zip(found, grads, strict=True)]
             if len(stage.rows) == slots:
                 grads = list(found)
             else:
@@ -372,10 +380,10 @@ class Stack:
         """The hooks on weights, in place."""
         for stage in self._weight_stages:
             weights = [value for value in self.arena.values if value.ndim > 2]
-            given = [weight.clone() for weight in weights]
+            given = [weight.clone() for weight in stage.own_weights(weights)]
             found = stage.call(len(self._rows), given, lr, like=lr)
             for weight, new in zip(weights, found, strict=True):
-                weight.index_copy_(0, stage.index(lr), new)
+                weight.index_copy_(0, stage.index(lr), padded(new, weight.shape[1:]))
 
     # between epochs
 
@@ -446,7 +454,9 @@ def _template(lives: Sequence[LiveTrial]) -> tuple[nn.Module, list[SlotDropout]]
         for place in places(live.model):
             if place.dropout is not None:
                 rates.setdefault(place.path, [0.0] * len(lives))[row] = place.dropout.p
-    template = copy.deepcopy(lives[0].model)
+    _, template = widest(lives[0])
+    if template is lives[0].model:
+        template = copy.deepcopy(template)
     sites: dict[Hashable, nn.Module] = {}  # a module that is used twice stays one
     dropouts: list[SlotDropout] = []
     for path, parent, name, module, dropout in list(places(template)):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from automl_opt.training.adapter import CPU_BLOCK, DEVICE_BLOCK, RuleOptimizer
-from automl_opt.training.fused.arena import Arena
+from automl_opt.training.fused.arena import Arena, corner, padded
 from automl_opt.training.fused.slots import vmap
 from automl_opt.training.live import LiveTrial
 
@@ -56,7 +56,8 @@ def family(live: LiveTrial) -> tuple[Hashable, ...]:
         if not isinstance(group[name], float)
     )
     groups = tuple(len(group["params"]) for group in optimizer.param_groups)
-    return ("rule", live.trial.recipe.optimizer.name, fixed, groups)
+    shapes = () if optimizer.rule.elementwise else [tuple(p.shape) for p in live.step.parameters]
+    return ("rule", live.trial.recipe.optimizer.name, fixed, groups, tuple(shapes))
 
 
 def updates(lives: Sequence[LiveTrial], arena: Arena) -> Iterator[Update]:
@@ -95,7 +96,7 @@ class NativeUpdate:
                 group["lr"] = base * self._factors[i]
         own = self.arena.parameters_of(live)
         for param, grad in zip(own, self.arena.views(grads), strict=True):
-            param.grad = grad[self.row]
+            param.grad = corner(grad[self.row], param.shape)
         live.step.follow()
         for param in own:
             param.grad = None
@@ -140,11 +141,18 @@ class RuleUpdate:
         first = self._lives[0].optimizer
         assert isinstance(first, RuleOptimizer)
         self._rule = first.rule
+        own = [param.shape for param in arena.parameters_of(self._lives[0])]
+        self._shapes = arena.shapes if self._rule.elementwise else own
         states = []
         for live in self._lives:
             assert isinstance(live.optimizer, RuleOptimizer)
             known = live.optimizer.take_states()
-            states.append([known[param] for param in arena.parameters_of(live)])
+            states.append(
+                [
+                    _widened(known[param], param.shape, shape)
+                    for param, shape in zip(arena.parameters_of(live), self._shapes, strict=True)
+                ]
+            )
         self._age = [state[0]["step"] for state in states]
         groups = arena.groups_of(self._lives[0])
         self._blocks = [
@@ -159,9 +167,8 @@ class RuleUpdate:
     ) -> Iterator[_Block]:
         """The blocks of a group; a group's parameters lie next to each other in the arena."""
         members = [i for i, own in enumerate(groups) if own == group]
-        shapes = self._arena.shapes
         flat = self._rule.elementwise and all(
-            tensor.shape == shapes[i]
+            tensor.shape == self._shapes[i]
             for i in members
             for name, tensor in states[0][i].items()
             if name != "step"
@@ -246,8 +253,9 @@ class RuleUpdate:
                 new, block.state = self._updated(block, value, block.state, given | numbers)
             else:
                 at = block.tensors[0]
-                value = self._arena.values[at][block.rows]
-                given = {name: t[at][block.rows] for name, t in views.items()}
+                shape = self._shapes[at]
+                value = corner(self._arena.values[at][block.rows], shape)
+                given = {name: corner(t[at][block.rows], shape) for name, t in views.items()}
                 updated = partial(self._updated, block)
                 new, block.state = vmap(updated, value, block.state, given | numbers)
             value.copy_(new)
@@ -296,6 +304,22 @@ class RuleUpdate:
             for i in members:
                 columns = self._arena.columns[i]
                 part = flat[columns.start - start : columns.stop - start]
-                states[i][name] = part.view(self._arena.shapes[i])
-        for param, state in zip(params, states, strict=True):
-            live.optimizer.state[param] = state
+                states[i][name] = part.view(self._shapes[i])
+        for param, state, shape in zip(params, states, self._shapes, strict=True):
+            live.optimizer.state[param] = {
+                name: corner(value, param.shape) if _is_of(value, shape) else value
+                for name, value in state.items()
+            }
+
+
+def _widened(state: dict[str, Any], own: torch.Size, shape: torch.Size) -> dict[str, Any]:
+    """A parameter's state with zeros where it is padded from its *own* shape to *shape*."""
+    return {
+        name: padded(value.unsqueeze(0), shape).squeeze(0) if _is_of(value, own) else value
+        for name, value in state.items()
+    }
+
+
+def _is_of(value: Any, shape: torch.Size) -> bool:
+    """Whether *value* has a number for every element of a parameter of *shape*."""
+    return isinstance(value, Tensor) and value.shape == shape
