@@ -145,6 +145,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[int, torch.Generator]
     "MLP 64-128-128-10": (mlp(64, 128, 128, 10), vectors),
     "MLP 64-256-256-10": (mlp(64, 256, 256, 10), vectors),
     "MLP 64-1024-1024-10": (mlp(64, 1024, 1024, 10), vectors),
+    "MLP 64-3072-3072-10": (mlp(64, 3072, 3072, 10), vectors),
     "CNN": (cnn(norms=False), vectors),
     "CNN with batch norm": (cnn(norms=True), vectors),
     "transformer": (Transformer, tokens),

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -212,18 +213,24 @@ class RuleUpdate:
         for block in self._blocks:
             rows = slice(block.rows.start - self._rows.start, block.rows.stop - self._rows.start)
             lists = numbers[block.group][rows]
-            block.fixed, tables = {}, {}
-            for name, value in lists[0][0].items():
-                if isinstance(value, float) or (self._rule.coefficients and type(value) is int):
-                    columns = [[step[name] for step in own] for own in lists]
-                    table = torch.from_numpy(np.array(columns, np.float64)).T.contiguous()
-                    table = table.to(like.device, like.dtype)
-                    tables[name] = (table.unsqueeze(-1) if block.flat else table).unbind(0)
-                else:
-                    block.fixed[name] = value
-            block.table = [
-                {name: table[i] for name, table in tables.items()} for i in range(len(lists[0]))
+            first = lists[0][0]
+            varying = [
+                name
+                for name, value in first.items()
+                if isinstance(value, float) or (self._rule.coefficients and type(value) is int)
             ]
+            block.fixed = {name: first[name] for name in first if name not in varying}
+            if not varying:
+                block.table = [{} for _ in lists[0]]
+                continue
+            chosen = itemgetter(*varying)
+            numbers_of = [[chosen(step) for step in own] for own in lists]
+            table = torch.from_numpy(np.array(numbers_of, np.float64))
+            table = table.view(len(lists), -1, len(varying)).permute(1, 2, 0).contiguous()
+            table = table.to(like.device, like.dtype)
+            if block.flat:
+                table = table.unsqueeze(-1)
+            block.table = [dict(zip(varying, step.unbind(0), strict=True)) for step in table]
 
     def _numbers(self, group: int, live: LiveTrial, age: int, factors: Sequence[float]) -> Numbers:
         optimizer = live.optimizer
@@ -231,8 +238,8 @@ class RuleUpdate:
         params = {name: optimizer.param_groups[group][name] for name in optimizer.names}
         base = live.base_lr[group]
         return [
-            self._rule.numbers(age + i + 1, {**params, "lr": base * factor})
-            for i, factor in enumerate(factors)
+            self._rule.numbers(t, {**params, "lr": base * factor})
+            for t, factor in enumerate(factors, age + 1)
         ]
 
     def step(self, i: int, grads: Tensor, curvature: Tensor | None) -> None:
