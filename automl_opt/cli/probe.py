@@ -38,9 +38,14 @@ def probe(study: str, settings: tuple[str, ...], as_json: bool) -> None:
     def said(found: Probed) -> str:
         if found.refusal is not None:
             return f"one by one: {found.refusal}"
+        if found.fits is not None and found.fits < 2:
+            return "one by one: a stack does not fit into memory"
         if found.smallest is None:
             return "one by one: a stack was not faster"
-        return f"stacks, from {found.smallest} trials of a shape on"
+        stacks = f"stacks, from {found.smallest} trials of a shape on"
+        if found.memory is None or found.fits is None:
+            return stacks
+        return f"{stacks}; {found.memory / 2**20:.1f} MiB a trial, {found.fits} fit"
 
     found = probe_study(spec, host=host)
     if as_json:

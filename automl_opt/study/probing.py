@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from automl_opt.core.spec import StudySpec
 from automl_opt.plugin.host import Host
@@ -20,11 +20,15 @@ class Probed:
     Args:
         refusal: why its trials are trained one after the other.
         smallest: from how many trials on a stack is faster; ``None`` where it never was.
+        memory: bytes that a trial takes in a stack; ``None`` where that was not measured.
+        fits: how many trials of a stack fit into memory; ``None`` where it sets no limit.
     """
 
     name: str
     refusal: str | None
     smallest: int | None
+    memory: int | None
+    fits: int | None
 
 
 def probe_study(spec: StudySpec, *, host: Host, task: Task | None = None) -> list[Probed]:
@@ -49,7 +53,4 @@ def probe_study(spec: StudySpec, *, host: Host, task: Task | None = None) -> lis
         recipes[f"with {component.label}"] = replace(first, regularizers=(component.part(),))
     places = MOST_SLOTS if spec.together == 1 else slots(spec, len(spaces))
     said = answers(task, spec, builder, list(recipes.values()), slots=places)
-    return [
-        Probed(name=name, refusal=answer.refusal, smallest=answer.smallest)
-        for name, answer in zip(recipes, said, strict=True)
-    ]
+    return [Probed(name=name, **asdict(answer)) for name, answer in zip(recipes, said, strict=True)]

@@ -22,6 +22,7 @@ from automl_opt.training.checkpoint import Place
 from automl_opt.training.fused.choose import Chooser
 from automl_opt.training.fused.compiled import unable
 from automl_opt.training.fused.engine import Answer, FusedEngine
+from automl_opt.training.fused.room import room_of
 from automl_opt.training.live import Setup
 from automl_opt.training.memory import keep_freed
 from automl_opt.training.plain import How, PlainEngine
@@ -138,7 +139,14 @@ def open_engine(
         return PlainEngine(task, setup, builder)
     if spec.compile is True and (said := unable(device)) is not None:
         raise spec.error("[training] compile", said)
-    return FusedEngine(task, setup, builder, slots, Chooser(slots, memory), compile=spec.compile)
+    return FusedEngine(
+        task,
+        setup,
+        builder,
+        slots,
+        Chooser(slots, memory, room=room_of(spec, device)),
+        compile=spec.compile,
+    )
 
 
 def answers(

@@ -174,7 +174,7 @@ def test_auto_compiles_where_what_is_left_repays_it(each, reason):
 def test_what_was_compiled_before_the_study_was_stopped_is_compiled_again(
     tmp_path, graphs, together, monkeypatch
 ):
-    def measured(twin, most, graph):
+    def measured(twin, most, graph, fits):
         return Sizes(1, each=2.5 if graph is None else 1.0)  # 8 take 240 s, 12 take 360
 
     monkeypatch.setattr(choose, "measured", measured)

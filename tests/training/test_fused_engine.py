@@ -211,7 +211,7 @@ def test_what_is_measured_is_remembered_for_the_study(tmp_path, monkeypatch):
     live = engine(task())
     live.admit(trial(recipe()))
     model = live._slots[0].live
-    monkeypatch.setattr(choose, "measured", lambda twin, most, _: choose.Sizes(7, most))
+    monkeypatch.setattr(choose, "measured", lambda twin, most, *_: choose.Sizes(7, most))
 
     first = choose.Chooser(12, memory).sizes(model, None)
     monkeypatch.setattr(choose, "measured", lambda *_: choose.Sizes(99))

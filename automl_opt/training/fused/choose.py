@@ -18,10 +18,11 @@ import torch
 from automl_opt.core.seeds import Seeds
 from automl_opt.training.fused.alike import kinds
 from automl_opt.training.fused.graph import Graph
+from automl_opt.training.fused.room import needed
 from automl_opt.training.fused.stack import Stack
 from automl_opt.training.live import LiveTrial
 from automl_opt.training.randomness import seeded
-from automl_opt.training.task import parameter_count
+from automl_opt.training.task import is_out_of_memory, parameter_count
 
 NEVER = 10**9
 TIMED_STEPS = 6
@@ -44,12 +45,22 @@ class Sizes:
         largest: the size that takes least time a trial; more trials are several stacks.
         unit: what is computed in one go whether all of it is needed or not.
         each: seconds that a trial's step takes in the largest.
+        held: bytes that every trial of a stack holds.
+        taken: bytes that it takes beside them while its stack is trained.
     """
 
     smallest: int
     largest: int = NEVER
     unit: int = 1
     each: float = field(default=0.0, compare=False)
+    held: int = field(default=0, compare=False)
+    taken: int = field(default=0, compare=False)
+
+    def fitting(self, room: int | None, slots: int) -> int:
+        """How many trials of a stack fit into *room* bytes beside what all *slots* hold."""
+        if room is None or not self.taken:
+            return NEVER
+        return max(0, room - slots * self.held) // self.taken
 
     def shares(self, count: int) -> Iterator[range]:
         """*count* trials in as few stacks as may be, of about one size."""
@@ -68,13 +79,18 @@ class Chooser:
     Args:
         most: no larger stack is wanted.
         memory: a file that keeps the answers of a study.
-        fixed: an answer to everything, in place of measuring.
+        fixed: an answer to everything, in place of measuring time.
+        room: bytes that stacks may take; ``None`` where they are not limited.
     """
 
     def __init__(
-        self, most: int = MANY, memory: Path | None = None, fixed: Sizes | None = None
+        self,
+        most: int = MANY,
+        memory: Path | None = None,
+        fixed: Sizes | None = None,
+        room: int | None = None,
     ) -> None:
-        self._most, self._memory, self._fixed = most, memory, fixed
+        self._most, self._memory, self._fixed, self._room = most, memory, fixed, room
         self._known: dict[str, Sizes] = {}
         if memory is not None and memory.is_file():
             known = json.loads(memory.read_text())
@@ -89,13 +105,33 @@ class Chooser:
             twin: ``twin(number)`` makes another trial of the recipe.
             graph: what computes the stack's passes, where it is compiled.
         """
-        if self._fixed is not None:
+        if self._fixed is not None and self._room is None:
             return self._fixed
         key = _key(live, compiled=graph is not None)
         if key not in self._known:
-            self._known[key] = measured(twin, self._most, graph)
+            limited = self._room is not None and graph is None  # a graph has few rows
+            held, taken = self._needed(live, twin) if limited else (0, 0)
+            found = self._fixed
+            if found is None:
+                fits = self.fits(Sizes(NEVER, held=held, taken=taken))
+                found = measured(twin, self._most, graph, fits)
+            self._known[key] = replace(found, held=held, taken=taken)
             self._remember()
-        return self._known[key]
+        known = self._known[key]
+        return replace(known, largest=max(1, min(known.largest, self.fits(known))))
+
+    def _needed(self, live: LiveTrial, twin: Callable[[int], LiveTrial]) -> tuple[int, int]:
+        """What :func:`needed` says; all the room there is, where even its stacks need more."""
+        try:
+            return needed(twin, live.setup.device)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return 0, self._room or NEVER
+
+    def fits(self, sizes: Sizes) -> int:
+        """How many trials of a stack fit into memory; :data:`NEVER` where it sets no limit."""
+        return sizes.fitting(self._room, self._most)
 
     def knows_compiled(self, live: LiveTrial) -> bool:
         """Whether compiled stacks of trials like *live* were measured, in this run or before."""
@@ -110,18 +146,29 @@ class Chooser:
         os.replace(beside, self._memory)
 
 
-def measured(twin: Callable[[int], LiveTrial], most: int, graph: Graph | None = None) -> Sizes:
-    """Time steps of a trial alone and of stacks of about *most* trials at most."""
+def measured(
+    twin: Callable[[int], LiveTrial], most: int, graph: Graph | None = None, fits: int = NEVER
+) -> Sizes:
+    """Time steps of a trial alone and of stacks of about *most* trials at most.
+
+    Args:
+        fits: no larger stack fits into memory.
+    """
     lives: list[LiveTrial] = []
 
     def stacked(size: int) -> float:
         lives.extend(twin(number) for number in range(len(lives), size))
         return _stacked(lives[:size], graph)
 
-    return fastest(_alone(twin(0)), stacked, most, 1 if graph is None else graph.rows)
+    if fits < FEW:
+        return Sizes(NEVER)
+    unit = 1 if graph is None else graph.rows
+    return fastest(_alone(twin(0)), stacked, most, unit, fits)
 
 
-def fastest(alone: float, stacked: Callable[[int], float], most: int, unit: int = 1) -> Sizes:
+def fastest(
+    alone: float, stacked: Callable[[int], float], most: int, unit: int = 1, fits: int = NEVER
+) -> Sizes:
     """The sizes that pay, from the seconds that a step takes.
 
     Between two sizes that were timed, time is a line; beyond the largest, nothing is known.
@@ -129,10 +176,11 @@ def fastest(alone: float, stacked: Callable[[int], float], most: int, unit: int 
     Args:
         alone: of one trial.
         stacked: of a stack of so many; asked for larger ones as long as size helps.
+        fits: no larger one is asked for.
     """
     total: dict[int, float] = {}
     best = FEW
-    for size in _sizes(most, unit):
+    for size in dict.fromkeys(min(size, fits) for size in _sizes(most, unit)):
         total[size] = stacked(size)
         helps = total[size] / size < BETTER * total[best] / best
         if total[size] / size < total[best] / best:

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from automl_opt.core.result import EpochReport, Measurement, Trial
 from automl_opt.training.build import TorchBuilder
 from automl_opt.training.fused.alike import signature
-from automl_opt.training.fused.choose import BETTER, NEVER, Chooser, Sizes, twin_of
+from automl_opt.training.fused.choose import BETTER, FEW, NEVER, Chooser, Sizes, twin_of
 from automl_opt.training.fused.compiled import Graphs, kind, repaid_after
 from automl_opt.training.fused.graph import FEWEST, Graph
 from automl_opt.training.fused.probe import Company, Probe
@@ -36,10 +36,14 @@ class Answer:
         refusal: why not.
         smallest: from how many trials on a stack was faster when it was measured; ``None`` where
             it never was.
+        memory: bytes that a trial takes in a stack; ``None`` where that was not measured.
+        fits: how many trials of a stack fit into memory; ``None`` where it sets no limit.
     """
 
     refusal: str | None
-    smallest: int | None
+    smallest: int | None = None
+    memory: int | None = None
+    fits: int | None = None
 
 
 class FusedEngine(PlainEngine):
@@ -82,13 +86,18 @@ class FusedEngine(PlainEngine):
         slot = self._slot_of(trial)
         self._slots.remove(slot)
         if slot.live is None:
-            return Answer(slot.reason, None)
+            return Answer(slot.reason)
         if (said := self._asked(slot.live)) is not None:
-            return Answer(said, None)
+            return Answer(said)
         if self._spare(slot.live) is None:
-            return Answer(BITS, None)
-        smallest = self._sizes(slot.live).smallest
-        return Answer(None, None if smallest >= NEVER else smallest)
+            return Answer(BITS)
+        sizes = self._sizes(slot.live)
+        return Answer(
+            None,
+            None if sizes.smallest >= NEVER else sizes.smallest,
+            sizes.held + sizes.taken or None,
+            None if (fits := self._chooser.fits(sizes)) >= NEVER else fits,
+        )
 
     def _sizes(self, live: LiveTrial, graph: Graph | None = None) -> Sizes:
         return self._chooser.sizes(live, partial(twin_of, live), graph)
@@ -175,15 +184,24 @@ class FusedEngine(PlainEngine):
         found = {key: How("plain", said) for key, said in refusals.items() if said is not None}
         if not able:
             return found
-        for live in able:
-            smallest = self._sizes(live).smallest  # smaller models gain less where they are padded
-            if len(able) + company < smallest:
-                when = "never pays" if smallest >= NEVER else f"pays from {smallest} trials on"
-                how = How("plain", f"a stack of this model and batch size {when}")
-            else:
-                how = How("plain", BITS) if self._spare(live) is None else How("fused")
-            found[id(live)] = how
+        for live in able:  # smaller models gain less where they are padded
+            said = self._why_not_stacked(live, len(able) + company)
+            found[id(live)] = How("plain", said) if said else How("fused")
         return found
+
+    def _why_not_stacked(self, live: LiveTrial, count: int) -> str | None:
+        """Why *count* trials like *live*, which the probe passed, are not stacked."""
+        sizes = self._sizes(live)
+        fits, stack = self._chooser.fits(sizes), "a stack of this model and batch size"
+        if fits < FEW:
+            return f"{stack} does not fit into memory"
+        if sizes.smallest >= NEVER:
+            return f"{stack} never pays"
+        if fits < sizes.smallest:
+            return f"{stack} pays from {sizes.smallest} trials on, and {fits} fit into memory"
+        if count < sizes.smallest:
+            return f"{stack} pays from {sizes.smallest} trials on"
+        return BITS if self._spare(live) is None else None
 
     def advance(self) -> list[EpochReport]:
         self._settle()

@@ -445,7 +445,7 @@ class Stack:
 
 
 def _template(lives: Sequence[LiveTrial]) -> tuple[nn.Module, list[SlotDropout]]:
-    """The code of the models, without tensors of its own that matter; and its dropouts.
+    """The code of the models, whose tensors do not matter; and its dropouts.
 
     It has a dropout wherever one of the models has one.
     """
@@ -456,7 +456,8 @@ def _template(lives: Sequence[LiveTrial]) -> tuple[nn.Module, list[SlotDropout]]
                 rates.setdefault(place.path, [0.0] * len(lives))[row] = place.dropout.p
     _, template = widest(lives[0])
     if template is lives[0].model:
-        template = copy.deepcopy(template)
+        own = [*template.parameters(), *template.buffers()]
+        template = copy.deepcopy(template, {id(tensor): tensor for tensor in own})
     sites: dict[Hashable, nn.Module] = {}  # a module that is used twice stays one
     dropouts: list[SlotDropout] = []
     for path, parent, name, module, dropout in list(places(template)):
