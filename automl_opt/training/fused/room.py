@@ -66,9 +66,14 @@ def _allocated(work: Callable[[], object], device: torch.device) -> tuple[int, i
     if device.type != "cpu" or torch.autograd._profiler_enabled():  # somebody else's
         return 0, 0
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler says that it starts and stops
-    gc.collect()  # torch warns of what was made before the profiler started and is freed now
-    with torch.autograd.profiler.profile(profile_memory=True) as profile:
-        made = work()
+    collects = gc.isenabled()
+    gc.disable()  # torch warns of what was made before the profiler started and is freed now
+    try:
+        with torch.autograd.profiler.profile(profile_memory=True) as profile:
+            made = work()
+    finally:
+        if collects:
+            gc.enable()
     del made
     assert profile.kineto_results is not None
     level = most = 0
