@@ -37,7 +37,8 @@ class IteratedLocalSearch(DraftingSampler):
     next ones by 1.5, others narrow them so that one gain in five keeps the width. It ends after
     *patience* trials without a gain. Its optimum is accepted as the next home if it is better, or
     worse by no more than *tolerance* of all ranks; the jump draws some genes of the home anew.
-    The climbs are replayed from the history.
+    The climbs are replayed from the history; a step that another worker began before the last gain
+    was known says nothing about steps from there.
 
     Args:
         width: standard deviation of the first steps of a climb, of the whole range.
@@ -72,7 +73,7 @@ class IteratedLocalSearch(DraftingSampler):
         mask = some(space, genes, rng, max(0.3, 1 / len(space)))
         width = climb.width * np.exp(0.5 * rng.standard_normal((n, 1)))
         why = f"a step of {climb.width:.3f} from trial {number}"
-        return Drafts(mutated(space, genes, rng, mask, width), why)
+        return Drafts(mutated(space, genes, rng, mask, width), why, [{"from": number}] * n)
 
     def replay(self, history: History) -> Climb:
         n = len(history)
@@ -83,6 +84,7 @@ class IteratedLocalSearch(DraftingSampler):
         places = rank.tolist()
         best = int(np.argmin(history.loss[: first + 1]))
         climb = Climb(best, best, self._width)
+        at = {number: k for k, number in enumerate(history.numbers.tolist())}
         narrower = 1.5**-0.25
         for k in range(first, n):
             if "jump" in history.notes[k]:
@@ -94,6 +96,8 @@ class IteratedLocalSearch(DraftingSampler):
             if loss[k] < loss[climb.row]:
                 climb = Climb(k, climb.home, min(0.5, climb.width * 1.5))
                 continue
+            if at.get(history.notes[k].get("from"), k) < climb.row:
+                continue  # begun before the last gain was known
             climb.waited += 1
             climb.width = max(1e-3, climb.width * narrower)
             if climb.waited >= self._patience and not climb.jump:
