@@ -1,9 +1,11 @@
 """A small Gaussian process in NumPy: Matérn-5/2 around a trend, fitted by MAP.
 
-Each parameter has one lengthscale. The trend is a quadratic function of the parameters: what is
-good is often a bowl or a slope, and few trials show that before they show anything else. Its
-products of two parameters have a variance of their own, which the data raise where parameters
-interact: there are p (p - 1) / 2 of them, and what few trials tell would be lost among so many.
+Each parameter has one lengthscale. Those of many numbers are alike a priori: trials soon tell how
+rough a loss is, and much later in which of twenty numbers it is rougher. The trend is a quadratic
+function of the parameters: what is good is often a bowl or a slope, and few trials show that before
+they show anything else. Its products of two parameters have a variance of their own, which the data
+raise where parameters interact: there are p (p - 1) / 2 of them, and what few trials tell would be
+lost among so many.
 
 Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1, sections 2.7
 (the trend, its coefficients integrated out), 4.2.2 (the quadratic kernel) and 5.4; a variance for
@@ -37,7 +39,10 @@ class Prior:
     """Normal priors on the logarithms of a kernel's numbers.
 
     Args:
-        weight: centre of 1/ℓ², where each parameter's range is 1; weight_sd: of its logarithm.
+        weight: centre of 1/ℓ², where each parameter's range is 1.
+        weight_sd: of its logarithm.
+        alike: mask ``[g]`` of the parameters whose weights are alike; common: the share of the
+            variance of their logarithms that they have in common, below 1.
         trend, trend_sd: of the variance of the trend's coefficients of 1, x and x², at points
             scaled by 1/ℓ.
         products, products_sd: of the variance of its coefficients of products of two parameters.
@@ -47,6 +52,8 @@ class Prior:
 
     weight: float
     weight_sd: float = 1.0
+    alike: tuple[bool, ...] = ()
+    common: float = 0.0
     trend: float = 0.1
     trend_sd: float = 1.5
     products: float = 0.1
@@ -63,9 +70,19 @@ class Prior:
         rest = [math.log(self.trend), math.log(self.products), 0.0, math.log(self.noise)]
         return np.array([math.log(self.weight)] * groups + rest)
 
-    def deviation(self, groups: int) -> Array:
+    def penalty(self, theta: Array) -> tuple[float, Array]:
+        """Minus the log density at *theta*, without constants, and its gradient."""
+        groups = len(theta) - 4
         rest = [self.trend_sd, self.products_sd, self.signal_sd, self.noise_sd]
-        return np.array([self.weight_sd] * groups + rest)
+        alike = np.flatnonzero(self.alike)
+        own = 1.0 - self.common
+        variance = np.array([self.weight_sd] * groups + rest) ** 2
+        variance[alike] *= own
+        apart = theta - self.centre(groups)
+        gradient = apart / variance
+        shift = self.common * float(apart[alike].sum()) / (own + self.common * len(alike))
+        gradient[alike] -= shift / variance[alike]  # Sherman and Morrison's inverse
+        return 0.5 * float(apart @ gradient), gradient
 
 
 def matern(squared: Array) -> tuple[Array, Array]:
@@ -163,10 +180,9 @@ def negative_log_posterior(
     trace = float(np.trace(inverted))
     gradient[-2] = 0.5 * (signal * float(np.vdot(inverted, correlation)))
     gradient[-1] = 0.5 * noise * trace
-    standard = (theta - prior.centre(count)) / prior.deviation(count)
-    value = 0.5 * (float(targets @ alpha) + log_determinant + float(standard @ standard))
-    gradient += standard / prior.deviation(count)
-    return value, gradient
+    penalty, slopes = prior.penalty(theta)
+    value = 0.5 * (float(targets @ alpha) + log_determinant) + penalty
+    return value, gradient + slopes
 
 
 def fit(

@@ -70,7 +70,7 @@ def model(history: History, view: str) -> Surrogate:
     rows = _kept(history)
     points, targets = history.cube[rows], _targets(history, view)[rows]
     groups, names = _groups(space)
-    prior = _prior(view, len(names))
+    prior = _prior(view, space)
     key = f"gp.{view}"
     last = history.newest(key)
     theta = None if last is None else _theta(last, names, prior)
@@ -84,12 +84,21 @@ def model(history: History, view: str) -> Surrogate:
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
 
 
-def _prior(view: str, parameters: int) -> Prior:
-    """The *view*'s; lengthscales grow with the parameters, of which products there are p²."""
+def _prior(view: str, space: Space) -> Prior:
+    """The *view*'s; lengthscales grow with the parameters, of which products there are p².
+
+    Above eight parameters, the more there are the less trials tell of each, and the more those of
+    numbers are alike; not in a conditional space, whose branches are not alike.
+    """
+    numeric = space.numeric[~space.single]
+    parameters = max(1, len(numeric))
+    own = 1.0 if space.conditions else min(1.0, 8.0 / parameters) ** 2
     return Prior(
         weight=4.0 / max(1.0, parameters / 4.0),
         weight_sd=1.5 if view == "C" else 1.0,
-        products=min(0.1, 8.0 / max(1, parameters) ** 2),
+        alike=tuple(numeric.tolist()),
+        common=1.0 - own,
+        products=min(0.1, 8.0 / parameters**2),
     )
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
@@ -21,7 +21,7 @@ from automl_opt.builtin.search.gp import (
 )
 
 GROUPS = np.array([0, 1, 1, 2])
-PRIOR = Prior(2.0)
+PRIOR = Prior(2.0, alike=(True, False, True), common=0.7)
 
 
 def bowls(x):
@@ -75,6 +75,32 @@ def test_the_gradient_of_the_posterior_of_the_kernel_is_that_of_finite_differenc
     _, gradient = negative_log_posterior(theta, points, targets, GROUPS, PRIOR)
 
     np.testing.assert_allclose(gradient, approx_fprime(theta, value, 1e-6), rtol=1e-3, atol=1e-3)
+
+
+def test_the_prior_is_a_normal_one_in_which_like_weights_share_a_part():
+    prior = Prior(2.0, weight_sd=1.2, alike=(True, False, True), common=0.7)
+    covariance = np.diag([1.2, 1.2, 1.2, 1.5, 1.5, 0.7, 1.5]) ** 2
+    covariance[0, 2] = covariance[2, 0] = 0.7 * 1.2**2
+    dense = multivariate_normal(prior.centre(3), covariance)
+    one, other = prior.centre(3) + np.random.default_rng(0).normal(0, 1, (2, 7))
+
+    difference = prior.penalty(one)[0] - prior.penalty(other)[0]
+
+    assert difference == pytest.approx(dense.logpdf(other) - dense.logpdf(one))
+
+
+def test_a_weight_of_which_nothing_is_known_follows_those_that_it_is_like():
+    points = np.random.default_rng(0).random((60, 5))
+    points[:, 3:] = 0.5
+    targets = np.sin(12 * points[:, :3]).sum(axis=1)
+    prior = Prior(2.0, alike=(True, True, True, True, False), common=0.8)
+
+    found = fit(points, targets, np.arange(5), prior, iterations=100)[:5] - prior.centre(5)[:5]
+
+    assert found[:3].min() > 0.5
+    expected = 0.8 * found[:3].sum() / (0.2 + 0.8 * 3)  # of a normal one, given the three
+    assert found[3] == pytest.approx(expected, abs=0.01)
+    assert found[4] == pytest.approx(0.0, abs=0.01)
 
 
 def test_means_and_deviations_are_those_of_scikit_learn(data, theta):

@@ -47,6 +47,29 @@ def test_every_view_learns_where_the_bowl_is_and_which_number_matters(view):
     assert weight_x > weight_y
 
 
+@pytest.mark.parametrize(("parameters", "alike"), [(8, False), (16, True)])
+def test_where_there_are_many_numbers_what_is_not_known_of_one_is_taken_from_the_others(
+    parameters, alike
+):
+    study = optuna.create_study()
+    ranges = {f"x{k}": FloatDistribution(0.0, 1.0) for k in range(parameters)}
+    points = np.random.default_rng(0).random((80, parameters))
+    points[:, 0] = 0.5
+    for point, value in zip(points.tolist(), np.sin(9 * points[:, 1:4]).sum(axis=1), strict=True):
+        params = dict(zip(ranges, point, strict=True))
+        study.add_trial(create_trial(params=params, distributions=ranges, value=value))
+    trial = study.ask()
+
+    surrogate = model(read(study, study.trials[trial.number], ranges, None, seed=0), "A")
+
+    names = sorted(ranges)
+    weights = dict(zip(names, surrogate.posterior.theta, strict=False))
+    others = np.mean([w for name, w in weights.items() if name != "x0"])
+    centre = np.log(4.0 / (parameters / 4.0))
+    assert abs(others - centre) > 0.1
+    assert (abs(weights["x0"] - centre) > 0.05) == alike
+
+
 def test_views_leave_the_order_of_the_trials_as_it_is():
     history = history_of(40)
 
