@@ -33,7 +33,8 @@ MARGIN = 0.95
 """How much of the plain time a stack may take: building it and tabling its numbers cost, too."""
 
 BETTER = 0.97
-"""How much of the best time a trial twice the size must take for a still larger one to be timed."""
+"""How much of the time so far a trial may take in a stack twice as large, for a still larger one to
+be timed, and in a compiled stack, for that to be used."""
 
 
 @dataclass(frozen=True)
