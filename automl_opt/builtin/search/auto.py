@@ -1,10 +1,10 @@
-"""The default strategy: a rotating Gaussian process, a floor under every branch, other basins.
+"""The default strategy: Gaussian processes in turn, a floor under every branch, other basins.
 
 The pieces are known: expected improvement (Jones et al. 1998), log-EI (Ament et al. 2023), children
 by current-to-pbest differential evolution (Zhang & Sanderson 2009) as candidates. What differs from
-a textbook Bayesian optimisation was measured (benchmarks/search): three trials of start, three
-views of the losses in turn (:mod:`surrogate`), branches that are served (:mod:`branches`), and
-trials away from an incumbent that has grown old (:mod:`basins`).
+a textbook Bayesian optimisation was measured (benchmarks/search): three trials of start, two views
+of the losses in turn (:mod:`surrogate`), branches that are served (:mod:`branches`), and trials
+away from an incumbent that has grown old (:mod:`basins`).
 """
 
 from __future__ import annotations

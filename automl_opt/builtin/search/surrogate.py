@@ -1,10 +1,10 @@
-"""The surrogate: three Gaussian processes in rotation, each of another view of the losses.
+"""The surrogate: two Gaussian processes in turn, each of another view of the losses.
 
-They differ in the target. With ``z = 2 (loss - median) / (median - minimum)``, A clips z to ±2.5, B
-takes the logarithm of its positive half, C is half normal-score ranks and half A: to all of them
-the unknown is as good as the median trial. A fit is used until the trials have grown by 14 %, and
-starts from the one before, which lies on the trial that made it: a study that is opened again goes
-on with the same numbers.
+They differ in the target. With ``z = 2 (loss - median) / (median - minimum)``, A clips z to ±2.5
+and B takes the logarithm of its positive half: to both the unknown is as good as the median trial.
+Two turns are A's and one is B's. A fit is used until the trials have grown by 14 %, and starts from
+the one before, which lies on the trial that made it: a study that is opened again goes on with the
+same numbers.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
 
 from automl_opt.builtin.search.encoding import Array, Mask, Space
 from automl_opt.builtin.search.gp import Posterior, Prior, fit
 from automl_opt.builtin.search.history import History
 
-VIEWS = ("A", "B", "C")
+TURNS = ("A", "A", "B")
 GROWTH = 1.14
 ROWS = 250
 """Trials that a process is given at most: the best half of them and the newest half."""
@@ -61,7 +60,7 @@ class Surrogate:
 
 def view_of(history: History) -> str:
     """Whose turn it is."""
-    return VIEWS[(len(history) + len(history.pending_genes)) % len(VIEWS)]
+    return TURNS[(len(history) + len(history.pending_genes)) % len(TURNS)]
 
 
 def model(history: History, view: str) -> Surrogate:
@@ -70,7 +69,7 @@ def model(history: History, view: str) -> Surrogate:
     rows = _kept(history)
     points, targets = history.cube[rows], _targets(history, view)[rows]
     groups, names = _groups(space)
-    prior = _prior(view, space)
+    prior = _prior(space)
     key = f"gp.{view}"
     last = history.newest(key)
     theta = None if last is None else _theta(last, names, prior)
@@ -84,8 +83,8 @@ def model(history: History, view: str) -> Surrogate:
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
 
 
-def _prior(view: str, space: Space) -> Prior:
-    """The *view*'s; lengthscales grow with the parameters, of which products there are p².
+def _prior(space: Space) -> Prior:
+    """Lengthscales grow with the parameters, of which products there are p².
 
     Above eight parameters, the more there are the less trials tell of each, and the more those of
     numbers are alike; not in a conditional space, whose branches are not alike.
@@ -95,7 +94,6 @@ def _prior(view: str, space: Space) -> Prior:
     own = 1.0 if space.conditions else min(1.0, 8.0 / parameters) ** 2
     return Prior(
         weight=4.0 / max(1.0, parameters / 4.0),
-        weight_sd=1.5 if view == "C" else 1.0,
         alike=tuple(numeric.tolist()),
         common=1.0 - own,
         products=min(0.1, 8.0 / parameters**2),
@@ -117,12 +115,8 @@ def _targets(history: History, view: str) -> Array:
     z = 2.0 * (loss - median) / scale
     if view == "B":
         return np.where(z > 0, 2.0 * np.log1p(np.maximum(z, 0.0) / 2.0), z)
-    clipped = np.clip(z, -2.5, 2.5)
-    if view == "A":
-        return clipped
-    scores = special.ndtri((stats.rankdata(loss) - 0.5) / len(loss))
-    both: Array = 0.5 * scores + 0.5 * clipped
-    return both
+    clipped: Array = np.clip(z, -2.5, 2.5)
+    return clipped
 
 
 def _groups(space: Space) -> tuple[Any, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Iterated local search with several workers: a step is judged by where it was taken from."""
+"""Iterated local search: how a step is judged with several workers, and one that was pruned."""
 
 from __future__ import annotations
 
@@ -46,3 +46,23 @@ def test_steps_that_a_gain_overtook_do_not_narrow_those_that_follow_it(gains):
     after, base = step_of(asked(study))
     assert base == running[gains].number
     assert after == pytest.approx(before * 1.5 * 1.5 ** (-gains / 4), abs=2e-3)
+
+
+@pytest.mark.parametrize(("reported", "gains"), [(0.5, True), (2.0, False)])
+def test_a_pruned_step_that_reported_less_than_the_best_is_where_the_climb_goes_on(reported, gains):
+    study = optuna.create_study(
+        sampler=ILS.code(ILS.spec.sampler)(
+            space=SPACE, seed=1, **ILS.defaults() | {"screen": False}
+        )
+    )
+    for _ in range(10):
+        study.tell(asked(study), 1.0)
+    pruned = asked(study)
+    before, _ = step_of(pruned)
+
+    pruned.report(reported, 0)
+    study.tell(pruned, state=optuna.trial.TrialState.PRUNED)
+
+    after, base = step_of(asked(study))
+    assert (base == pruned.number) == gains
+    assert (after > before) == gains

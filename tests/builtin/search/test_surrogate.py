@@ -10,8 +10,9 @@ from optuna.trial import create_trial
 
 from automl_opt.builtin.search.history import NOTE, read
 from automl_opt.builtin.search.screening import screened
-from automl_opt.builtin.search.surrogate import ROWS, VIEWS, model, view_of
+from automl_opt.builtin.search.surrogate import ROWS, TURNS, model, view_of
 
+VIEWS = sorted(set(TURNS))
 XY = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from automl_opt.api import SearchSpace
 from automl_opt.builtin.search import Drafts, History
 from automl_opt.builtin.strategies.samplers.drafting import DraftingSampler
-from automl_opt.builtin.strategies.samplers.moves import filled, mutated, some, uniform
+from automl_opt.builtin.strategies.samplers.moves import energies, filled, mutated, some, uniform
 
 MARK = 128
 """A replay begins at a multiple of this row, at least one earlier: it never grows long."""
@@ -38,7 +38,8 @@ class IteratedLocalSearch(DraftingSampler):
     *patience* trials without a gain. Its optimum is accepted as the next home if it is better, or
     worse by no more than *tolerance* of all ranks; the jump draws some genes of the home anew.
     The climbs are replayed from the history; a step that another worker began before the last gain
-    was known says nothing about steps from there.
+    was known says nothing about steps from there. A pruned step gains if what it last reported was
+    no worse than the best value of a complete trial.
 
     Args:
         width: standard deviation of the first steps of a climb, of the whole range.
@@ -79,9 +80,8 @@ class IteratedLocalSearch(DraftingSampler):
         n = len(history)
         first = max(0, n // MARK - 1) * MARK
         loss, bad = history.loss.tolist(), history.bad.tolist()
-        rank = np.empty(n)
-        rank[history.order] = np.arange(n) / n
-        places = rank.tolist()
+        pruned = (~history.complete & ~history.bad).tolist()
+        energy = energies(history).tolist()
         best = int(np.argmin(history.loss[: first + 1]))
         climb = Climb(best, best, self._width)
         at = {number: k for k, number in enumerate(history.numbers.tolist())}
@@ -93,7 +93,8 @@ class IteratedLocalSearch(DraftingSampler):
                     continue
                 if not loss[k] < loss[climb.row]:
                     continue  # a jump that came late is no step of this climb
-            if loss[k] < loss[climb.row]:
+            level = pruned[k] and loss[k] == loss[climb.row]
+            if level or loss[k] < loss[climb.row]:
                 climb = Climb(k, climb.home, min(0.5, climb.width * 1.5))
                 continue
             if at.get(history.notes[k].get("from"), k) < climb.row:
@@ -102,7 +103,7 @@ class IteratedLocalSearch(DraftingSampler):
             climb.width = max(1e-3, climb.width * narrower)
             if climb.waited >= self._patience and not climb.jump:
                 climb.jump = True
-                worse = places[climb.row] - places[climb.home]
+                worse = energy[climb.row] - energy[climb.home]
                 if worse <= self._tolerance or not math.isfinite(worse):
                     climb.home = climb.row
         return climb

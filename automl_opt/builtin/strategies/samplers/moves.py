@@ -18,6 +18,13 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[Any]
 
 
+def energies(history: History) -> Array:
+    """The share ``[n]`` of all trials that are better: trials that are level have one energy."""
+    loss = history.loss
+    shares: Array = np.searchsorted(np.sort(loss), loss) / max(1, len(loss))
+    return shares
+
+
 def filled(history: History, genes: Array, rng: np.random.Generator) -> Array:
     """*genes* without NaN: half from one of the best three trials that have the gene, half drawn.
 

@@ -10,7 +10,13 @@ import numpy as np
 from automl_opt.api import SearchSpace
 from automl_opt.builtin.search import Drafts, History
 from automl_opt.builtin.strategies.samplers.drafting import DraftingSampler
-from automl_opt.builtin.strategies.samplers.moves import filled, mutated, random_rows, some
+from automl_opt.builtin.strategies.samplers.moves import (
+    energies,
+    filled,
+    mutated,
+    random_rows,
+    some,
+)
 
 MARK = 96
 """A replay begins at a multiple of this row, at least one earlier: it never grows long."""
@@ -87,9 +93,7 @@ class QuantumAnnealing(DraftingSampler):
     def replay(self, history: History) -> Replicas:
         n, size, width = len(history), self._replicas, max(1, history.space.width)
         first = max(0, n // MARK - 1) * MARK
-        rank = np.empty(n)
-        rank[history.order] = np.arange(n) / n
-        energy, bad = rank.tolist(), history.bad.tolist()
+        energy, bad = energies(history).tolist(), history.bad.tolist()
         chance = np.random.default_rng([history.seed, 3]).random(n).tolist()
         before = np.argsort(history.loss[: max(1, first)], kind="stable")
         rows = [int(before[k % len(before)]) for k in range(size)]

@@ -10,7 +10,13 @@ import numpy as np
 from automl_opt.api import SearchSpace
 from automl_opt.builtin.search import Drafts, History
 from automl_opt.builtin.strategies.samplers.drafting import DraftingSampler
-from automl_opt.builtin.strategies.samplers.moves import filled, mutated, random_rows, some
+from automl_opt.builtin.strategies.samplers.moves import (
+    energies,
+    filled,
+    mutated,
+    random_rows,
+    some,
+)
 
 MARK = 128
 """A replay begins at a multiple of this row, at least one earlier: it never grows long."""
@@ -75,11 +81,9 @@ class SimulatedAnnealing(DraftingSampler):
     def replay(self, history: History) -> Walk:
         n = len(history)
         first = max(0, n // MARK - 1) * MARK
-        rank = np.empty(n)
-        rank[history.order] = np.arange(n) / n
-        energy, bad = rank.tolist(), history.bad.tolist()
+        energy, bad = energies(history).tolist(), history.bad.tolist()
         chance = np.random.default_rng([history.seed, 1]).random(n).tolist()
-        row = best = int(np.argmin(rank[: first + 1]))
+        row = best = int(np.argmin(history.loss[: first + 1]))
         heat = ceiling = self._cooling ** (first / 4) if first else 1.0
         waited = reheats = 0
         for k in range(first, n):
