@@ -261,7 +261,7 @@ def test_what_ctrl_c_met_in_training_goes_on_from_there(folder, confirmed, host,
 
 
 def test_ctrl_c_keeps_what_another_process_is_about_to_end(tmp_path, host, monkeypatch):
-    study = write_study(tmp_path / "study", points=12_000)  # no run ends before both have begun
+    study = write_study(tmp_path / "study", points=12_000)  # so long that two train at once
     brief = ["training.epochs=1", "search.trials=1"]
     run(study, f"sqlite:///{tmp_path}/study.db", *brief, host=host)
     begun, ended = [], []

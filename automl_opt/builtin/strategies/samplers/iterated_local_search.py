@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,14 +86,15 @@ class IteratedLocalSearch(DraftingSampler):
         at = {number: k for k, number in enumerate(history.numbers.tolist())}
         narrower = 1.5**-0.25
         for k in range(first, n):
+            level = pruned[k] and loss[k] == loss[climb.row]
+            gains = level or loss[k] < loss[climb.row]
             if "jump" in history.notes[k]:
                 if climb.jump and not bad[k]:
                     climb = Climb(k, climb.home, self._width)
                     continue
-                if not loss[k] < loss[climb.row]:
+                if not gains:
                     continue  # a jump that came late is no step of this climb
-            level = pruned[k] and loss[k] == loss[climb.row]
-            if level or loss[k] < loss[climb.row]:
+            if gains:
                 climb = Climb(k, climb.home, min(0.5, climb.width * 1.5))
                 continue
             if at.get(history.notes[k].get("from"), k) < climb.row:
@@ -103,7 +103,6 @@ class IteratedLocalSearch(DraftingSampler):
             climb.width = max(1e-3, climb.width * narrower)
             if climb.waited >= self._patience and not climb.jump:
                 climb.jump = True
-                worse = energy[climb.row] - energy[climb.home]
-                if worse <= self._tolerance or not math.isfinite(worse):
+                if energy[climb.row] - energy[climb.home] <= self._tolerance:
                     climb.home = climb.row
         return climb

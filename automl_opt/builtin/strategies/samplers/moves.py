@@ -21,7 +21,7 @@ Rows = NDArray[Any]
 def energies(history: History) -> Array:
     """The share ``[n]`` of all trials that are better: trials that are level have one energy."""
     loss = history.loss
-    shares: Array = np.searchsorted(np.sort(loss), loss) / max(1, len(loss))
+    shares: Array = np.searchsorted(np.sort(loss), loss) / len(loss)
     return shares
 
 
