@@ -1,15 +1,17 @@
-"""A small Gaussian process in NumPy: Matérn-5/2 around a trend, fitted by MAP.
+"""A small Gaussian process in NumPy: Matérn-5/2 on two scales around a trend, fitted by MAP.
 
 Each parameter has one lengthscale. Those of many numbers are alike a priori: trials soon tell how
 rough a loss is, and much later in which of twenty numbers it is rougher. The trend is a quadratic
 function of the parameters: what is good is often a bowl or a slope, and few trials show that before
 they show anything else. Its products of two parameters have a variance of their own, which the data
 raise where parameters interact: there are p (p - 1) / 2 of them, and what few trials tell would be
-lost among so many.
+lost among so many. What is rough on a scale of its own, as Rastrigin's ripples are, is neither the
+process's to follow nor noise: a second, local process has an eighth of the lengthscales.
 
 Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1, sections 2.7
 (the trend, its coefficients integrated out), 4.2.2 (the quadratic kernel) and 5.4; a variance for
-each order of interaction by Duvenaud et al. 2011, arXiv:1112.4394; log-EI by Ament et al. 2023,
+each order of interaction by Duvenaud et al. 2011, arXiv:1112.4394; a global and a local process by
+Ba & Joseph 2012, arXiv:1301.2503; log-EI by Ament et al. 2023,
 arXiv:2310.20708. The gradients need no tensor of all differences: with
 ``S = M ∘ slope``,
 ``Σ_ij S_ij (x_id - x_jd)² = 2 (S1 · x_d² - x_d · S x_d)``.
@@ -32,6 +34,10 @@ ROOT5 = math.sqrt(5.0)
 JITTER = 1e-6
 CENTRE = 0.5
 """Of the trend: the middle of a parameter's range."""
+FINER = 8
+"""How many times shorter the lengthscales of the local process are."""
+VARIANCES = ("trend", "products", "signal", "local", "noise")
+"""What ``theta`` ends with the logarithms of."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Prior:
             scaled by 1/ℓ.
         products, products_sd: of the variance of its coefficients of products of two parameters.
         signal_sd: about a signal variance of 1.
+        local, local_sd: of the variance of the local process.
         noise, noise_sd: of the noise variance.
     """
 
@@ -59,21 +66,20 @@ class Prior:
     products: float = 0.1
     products_sd: float = 1.5
     signal_sd: float = 0.7
+    local: float = 1e-3
+    local_sd: float = 2.0
     noise: float = 1e-3
     noise_sd: float = 1.5
 
     def centre(self, groups: int) -> Array:
-        """``[groups + 4]``: log weights, then the logs of the variances.
-
-        Of the trend, its products, the signal and the noise.
-        """
-        rest = [math.log(self.trend), math.log(self.products), 0.0, math.log(self.noise)]
-        return np.array([math.log(self.weight)] * groups + rest)
+        """``[groups + 5]``: log weights, then the logs of :data:`VARIANCES`."""
+        rest = [self.trend, self.products, 1.0, self.local, self.noise]
+        return np.log([self.weight] * groups + rest)
 
     def penalty(self, theta: Array) -> tuple[float, Array]:
         """Minus the log density at *theta*, without constants, and its gradient."""
-        groups = len(theta) - 4
-        rest = [self.trend_sd, self.products_sd, self.signal_sd, self.noise_sd]
+        groups = len(theta) - len(VARIANCES)
+        rest = [self.trend_sd, self.products_sd, self.signal_sd, self.local_sd, self.noise_sd]
         alike = np.flatnonzero(self.alike)
         own = 1.0 - self.common
         variance = np.array([self.weight_sd] * groups + rest) ** 2
@@ -97,6 +103,18 @@ def matern(squared: Array) -> tuple[Array, Array]:
     correlation += slope
     slope *= -5.0 / 6.0
     return correlation, slope
+
+
+def processes(squared: Array, signal: float, local: float) -> tuple[Array, Array, Array]:
+    """Covariances of the global and of the local process, and the slope of their sum: as above."""
+    covariance, slope = matern(squared)
+    covariance *= signal
+    slope *= signal
+    finer, steeper = matern(FINER**2 * squared)
+    finer *= local
+    steeper *= local * FINER**2
+    slope += steeper
+    return covariance, finer, slope
 
 
 def trend_covariance(
@@ -146,16 +164,17 @@ def negative_log_posterior(
     """Minus log (likelihood × prior), without constants, and its gradient in *theta*.
 
     Args:
-        theta: ``[g + 4]``, see :meth:`Prior.centre`.
+        theta: ``[g + 5]``, see :meth:`Prior.centre`.
         points: ``[n, width]``; targets: ``[n]``, around 0.
         groups: int ``[width]``, which weight a column has.
     """
-    count = len(theta) - 4
-    trend, products, signal, noise = np.exp(theta[-4:]).tolist()
+    count = len(theta) - len(VARIANCES)
+    trend, products, signal, local, noise = np.exp(theta[count:]).tolist()
     scaled = (points - CENTRE) * np.exp(0.5 * theta[groups])
-    correlation, slope = matern(squared_distances(scaled, scaled))
+    smooth, rough, slope = processes(squared_distances(scaled, scaled), signal, local)
     covariance, inner = trend_covariance(scaled, scaled, trend, products)
-    covariance += signal * correlation
+    covariance += smooth
+    covariance += rough
     covariance[np.diag_indices_from(covariance)] += noise + JITTER
     try:
         inverted, log_determinant = inverse(covariance)
@@ -164,7 +183,6 @@ def negative_log_posterior(
     alpha = inverted @ targets
     inverted -= np.outer(alpha, alpha)
     weighted = inverted * slope
-    weighted *= signal
     squares = scaled**2
     by_column = weighted.sum(axis=1) @ squares - np.einsum("ij,ij->j", scaled, weighted @ scaled)
     weighted = inverted * inner
@@ -174,12 +192,15 @@ def negative_log_posterior(
     by_column += trend * (of_slopes + of_bowls) + products * of_products
     of_trend = float(inverted.sum() + 2.0 * of_slopes.sum() + of_bowls.sum())
     gradient = np.empty_like(theta)
-    gradient[-4] = 0.5 * (trend * of_trend)
-    gradient[-3] = 0.5 * (products * float(of_products.sum()))
     gradient[:count] = np.bincount(groups, by_column, minlength=count)
-    trace = float(np.trace(inverted))
-    gradient[-2] = 0.5 * (signal * float(np.vdot(inverted, correlation)))
-    gradient[-1] = 0.5 * noise * trace
+    by_variance = [
+        trend * of_trend,
+        products * float(of_products.sum()),
+        float(np.vdot(inverted, smooth)),
+        float(np.vdot(inverted, rough)),
+        noise * float(np.trace(inverted)),
+    ]
+    gradient[count:] = 0.5 * np.array(by_variance)
     penalty, slopes = prior.penalty(theta)
     value = 0.5 * (float(targets @ alpha) + log_determinant) + penalty
     return value, gradient + slopes
@@ -219,7 +240,8 @@ class Posterior:
 
     def __init__(self, theta: Array, points: Array, targets: Array, groups: Any) -> None:
         self.theta, self.points, self.targets, self.groups = theta, points, targets, groups
-        self.trend, self.products, self.signal, self.noise = np.exp(theta[-4:]).tolist()
+        variances = np.exp(theta[-len(VARIANCES) :]).tolist()
+        self.trend, self.products, self.signal, self.local, self.noise = variances
         self.roots = np.exp(0.5 * theta[groups])
         self._scaled = (points - CENTRE) * self.roots
         covariance, *_ = self._covariance(self._scaled)
@@ -242,14 +264,16 @@ class Posterior:
         )
 
     def correlation(self, one: Array, other: Array) -> Array:
-        """Prior correlation ``[n, m]`` of two sets of points."""
+        """Prior correlation ``[n, m]`` of two sets of points, of the global process."""
         return matern(squared_distances(one * self.roots, other * self.roots))[0]
 
     def _covariance(self, scaled: Array) -> tuple[Array, Array, Array]:
-        """Prior covariance ``[n, m]`` with the data; Matérn's slope; ``x · x'``."""
-        correlation, slope = matern(squared_distances(scaled, self._scaled))
+        """Prior covariance ``[n, m]`` with the data; the processes' slope; ``x · x'``."""
+        squared = squared_distances(scaled, self._scaled)
+        smooth, rough, slope = processes(squared, self.signal, self.local)
         covariance, inner = trend_covariance(scaled, self._scaled, self.trend, self.products)
-        covariance += self.signal * correlation
+        covariance += smooth
+        covariance += rough
         return covariance, slope, inner
 
     def _moments(self, scaled: Array, covariance: Array) -> tuple[Array, Array, Array]:
@@ -257,7 +281,7 @@ class Posterior:
         solved = covariance @ self.inverted
         squares = scaled**2
         norm, fourth = squares.sum(axis=1), (squares * squares).sum(axis=1)
-        prior = self.signal + self.trend * (1.0 + 2.0 * norm + fourth)
+        prior = self.signal + self.local + self.trend * (1.0 + 2.0 * norm + fourth)
         prior += self.products * (norm * norm - fourth)
         variance = np.maximum(prior - np.einsum("ij,ij->i", solved, covariance), 1e-12)
         return covariance @ self.alpha, np.sqrt(variance), solved
@@ -291,7 +315,7 @@ class Posterior:
         rise = -ratio / deviations  # of the gain, by the mean and by half the variance
         spread = (1.0 - ratio * z) / deviations**2
         weights = rise[:, None] * self.alpha - spread[:, None] * solved
-        w = (self.signal * weights) * slope
+        w = weights * slope
         towards = w.sum(axis=1)[:, None] * scaled - w @ self._scaled
         squares, apart = scaled**2, self.trend - self.products
         across = ((self.trend + self.products * inner) * weights) @ self._scaled

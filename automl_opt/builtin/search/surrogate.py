@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from automl_opt.builtin.search.encoding import Array, Mask, Space
-from automl_opt.builtin.search.gp import Posterior, Prior, fit
+from automl_opt.builtin.search.gp import VARIANCES, Posterior, Prior, fit
 from automl_opt.builtin.search.history import History
 
 TURNS = ("A", "A", "B")
@@ -65,22 +65,35 @@ def view_of(history: History) -> str:
 
 def model(history: History, view: str) -> Surrogate:
     """The surrogate of *history* in one *view*; needs a finished trial that is not bad."""
+    _keep_freed()
     space = history.space
     rows = _kept(history)
     points, targets = history.cube[rows], _targets(history, view)[rows]
     groups, names = _groups(space)
     prior = _prior(space)
-    key = f"gp.{view}"
+    key = f"kernel.{view}"
     last = history.newest(key)
     theta = None if last is None else _theta(last, names, prior)
     note: Mapping[str, Any] = {}
     if last is None or theta is None or len(history) >= GROWTH * last["n"]:
         theta = fit(points, targets, groups, prior, theta)
-        weights = dict(zip(names, theta[:-4].tolist(), strict=True))
-        note = {key: {"n": len(history), "weights": weights, "variances": theta[-4:].tolist()}}
+        weights = dict(zip(names, theta.tolist(), strict=False))
+        variances = dict(zip(VARIANCES, theta[len(names) :].tolist(), strict=True))
+        note = {key: {"n": len(history), "weights": weights, "variances": variances}}
     posterior = Posterior(theta, points, targets, groups)
     means = posterior.means(points)
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
+
+
+def _keep_freed() -> None:
+    """Have glibc keep up to 32 MiB of what is freed, which the next matrix is made of.
+
+    A block of 16 MiB that nobody writes to is taken and given back: glibc takes the size of what
+    was given back for what a program needs time and again ("Dynamic mmap threshold", mallopt(3)).
+    Left alone it returns the matrices of 200 trials to the system and gets them back page by page,
+    a fifth of the time of a trial. Elsewhere nothing happens.
+    """
+    np.empty(2**21)
 
 
 def _prior(space: Space) -> Prior:
@@ -127,8 +140,8 @@ def _groups(space: Space) -> tuple[Any, tuple[str, ...]]:
 
 def _theta(last: Mapping[str, Any], names: tuple[str, ...], prior: Prior) -> Array:
     """The kernel that *last* notes; what is not in it starts at the prior."""
-    theta = prior.centre(len(names))
-    for i, name in enumerate(names):
-        theta[i] = last["weights"].get(name, theta[i])
-    theta[-4:] = last.get("variances", theta[-4:])
-    return theta
+    centre = prior.centre(len(names)).tolist()
+    weights, variances = last["weights"], last["variances"]
+    known = [weights.get(*pair) for pair in zip(names, centre, strict=False)]
+    known += [variances.get(*pair) for pair in zip(VARIANCES, centre[len(names) :], strict=True)]
+    return np.array(known)

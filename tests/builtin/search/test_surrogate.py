@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
+import subprocess
+import sys
+
 import numpy as np
 import optuna
 import pytest
@@ -11,6 +16,7 @@ from optuna.trial import create_trial
 from automl_opt.builtin.search.history import NOTE, read
 from automl_opt.builtin.search.screening import screened
 from automl_opt.builtin.search.surrogate import ROWS, TURNS, model, view_of
+from automl_opt.training.memory import OTHERS
 
 VIEWS = sorted(set(TURNS))
 XY = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
@@ -81,15 +87,51 @@ def test_views_leave_the_order_of_the_trials_as_it_is():
 
 def test_a_fit_is_used_until_the_trials_have_grown_by_a_seventh():
     first = model(history_of(50), "A")
-    assert first.note["gp.A"]["n"] == 50
+    assert first.note["kernel.A"]["n"] == 50
 
     same = model(history_of(56, first.note), "A")
     again = model(history_of(57, first.note), "A")
 
     assert not same.note
     np.testing.assert_array_equal(same.posterior.theta, first.posterior.theta)
-    assert again.note["gp.A"]["n"] == 57
+    assert again.note["kernel.A"]["n"] == 57
     assert model(history_of(56, first.note), "B").note  # every view has its own
+
+
+def test_a_fit_starts_from_what_is_known_of_the_one_before():
+    first = model(history_of(50), "A")
+    noted = first.note["kernel.A"]
+    forgetful = {"kernel.A": {**noted, "weights": {"x": noted["weights"]["x"]}}}
+
+    same = model(history_of(50, forgetful), "A").posterior.theta
+
+    np.testing.assert_array_equal(np.delete(same, 1), np.delete(first.posterior.theta, 1))
+    assert same[1] == pytest.approx(math.log(4.0))  # the prior's
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+@pytest.mark.skipif(any(n.startswith(OTHERS) for n in os.environ), reason="another allocator")
+def test_memory_of_a_matrix_is_kept_for_the_next_one():
+    code = """
+import resource, numpy as np
+from automl_opt.builtin.search.surrogate import _keep_freed
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        matrices = [np.ones((400, 200)) for _ in range(4)]
+        del matrices
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+left_alone = faults()
+_keep_freed()
+faults()
+print(left_alone, faults())
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    left_alone, kept = map(int, run.stdout.split())
+    assert kept < left_alone / 10
 
 
 def test_of_many_trials_the_best_and_the_newest_are_kept():
