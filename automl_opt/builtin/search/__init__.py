@@ -23,12 +23,13 @@ How a strategy is written on it (``strategies/<name>.py`` imports it inside ``sa
   failures last), ``bad``, ``order``, ``best(k)``, ``good`` (how many are not bad; ``propose`` may
   meet 0), the running trials' plans ``pending_genes``, ``pending_cube``, the trial's ``index``, the
   study's ``seed``, and ``notes``, which strategies left on the trials (``Drafts(notes=[{…}, …])``,
-  plain data; ``why``, ``plan``, ``seed``, ``pull``, ``screened`` and ``gp.…`` are taken). No memory
-  of its own: every trial may have a fresh sampler; population, temperature, accepted point are
-  computed from the rows, which are in the order of the trials' numbers.
+  plain data; ``why``, ``plan``, ``seed``, ``pull``, ``screened`` and ``kernel.…`` are taken). No
+  memory of its own: every trial may have a fresh sampler; population, temperature, accepted point
+  are computed from the rows, which are in the order of the trials' numbers.
 - ``rng`` is the trial's own. What must be one for the whole study comes from ``history.seed``.
-- ``screen=True`` asks for ``drafted = 60`` drafts and tries the one that a Gaussian process likes
-  best; *n* is then 60, else 8 (the later ones only serve where the first was already tried).
+- ``screen=True`` asks for ``drafted = 60`` drafts, lets the best four climb in the expected
+  improvement of a Gaussian process, and tries the best then; *n* is then 60, else 8 (the later ones
+  only serve where the first was already tried). What climbs keeps its draft's note.
   ``Drafts(ranked=True)`` keeps the strategy's own order.
 - Priors of the declared space act on what was drafted: screened drafts gain ``history.pull(genes)``
   beside their expected improvement, others are drawn by it. A strategy that ranks adds it itself.

@@ -1,4 +1,4 @@
-"""The default strategy: Gaussian processes in turn, a floor under every branch, other basins.
+"""The default strategy: the surrogate itself proposes, whatever it has to choose from.
 
 The pieces are known: expected improvement (Jones et al. 1998), log-EI (Ament et al. 2023), children
 by current-to-pbest differential evolution (Zhang & Sanderson 2009) as candidates. What differs from
@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 
 from automl_opt.api import SearchSpace
-from automl_opt.builtin.search.ascent import ascend
-from automl_opt.builtin.search.basins import left_alone
-from automl_opt.builtin.search.branches import Branch, short_branch
+from automl_opt.builtin.search.acquisition import acquisition
+from automl_opt.builtin.search.branches import Branch
 from automl_opt.builtin.search.encoding import Array, Mask, Space, mirror
 from automl_opt.builtin.search.history import History
 from automl_opt.builtin.search.sampler import Drafts, HistorySampler
-from automl_opt.builtin.search.surrogate import Surrogate, model, view_of
+
+CLIMBING = 8
+"""Candidates that follow the gradient of log-EI."""
+KEPT = 24
+"""Candidates that are proposed, best first: the later ones serve where the first was tried."""
 
 
 class AutoSampler(HistorySampler):
-    """See the module; *polished* is the number of candidates that follow the gradient of log-EI."""
-
-    polished = 8
+    """See the module."""
 
     def __init__(self, *, space: SearchSpace | None, seed: int | None, start: int = 3) -> None:
         super().__init__(space=space, seed=seed, start=start)
@@ -34,53 +35,11 @@ class AutoSampler(HistorySampler):
     def propose(self, history: History, rng: np.random.Generator, n: int) -> Drafts:
         if not history.good:
             return Drafts(history.space.draw(rng, n), "at random: nothing was measured yet")
-        surrogate = model(history, view_of(history))
-        branch = short_branch(history)
-        allowed, why = np.ones(len(history), bool), f"surrogate {surrogate.view}"
-        banned = history.cube[:0]
-        if branch is not None:
-            allowed, why = branch.rows(history.genes), f"branch floor, {why}"
-        elif len(banned := left_alone(history, surrogate)):
-            allowed = ~surrogate.near(history.cube, banned)
-            why = f"basin {len(banned) + 1}, {why}"
-        ranked = history.order[: history.good]
-        parents = ranked[allowed[ranked]]
-        if branch is None and not len(parents):
-            parents = ranked
-        pool = _pool(history, rng, parents, branch)
-        drafts = self._acquire(history, surrogate, pool, parents, banned, branch)
-        return Drafts(drafts, why, [surrogate.note] * len(drafts), ranked=True)
-
-    def _acquire(
-        self,
-        history: History,
-        surrogate: Surrogate,
-        pool: Array,
-        parents: Any,
-        banned: Array,
-        branch: Branch | None,
-    ) -> Array:
-        """The *pool* and its best, polished, in the order of their gain."""
-        space, posterior = history.space, surrogate.posterior
-        target = surrogate.target(parents)
-
-        def gain(genes: Array) -> Array:
-            points = space.cube(genes)
-            gains = posterior.log_ei(points, target) + history.pull(genes)
-            gains[surrogate.near(points, banned)] = -np.inf
-            if branch is not None:
-                gains[~branch.rows(genes)] = -np.inf
-            return gains
-
-        gains = gain(pool)
-        first = np.argsort(-gains, kind="stable")
-        best = pool[first[: self.polished]]
-        polished = polish(space, surrogate, best, target)
-        rest = first[: 2 * self.polished]  # where the polished ones were tried already
-        genes = np.concatenate([polished, pool[rest]])
-        gains = np.concatenate([gain(polished), gains[rest]])
-        result: Array = genes[np.argsort(-gains, kind="stable")]
-        return result
+        chooser = acquisition(history)
+        pool = _pool(history, rng, chooser.parents, chooser.branch)
+        genes = chooser.best_first(pool, CLIMBING)[0][:KEPT]
+        notes = [chooser.surrogate.note] * len(genes)
+        return Drafts(genes, chooser.why, notes, ranked=True)
 
 
 def _pool(history: History, rng: np.random.Generator, parents: Any, branch: Branch | None) -> Array:
@@ -140,21 +99,3 @@ def _some_genes(rng: np.random.Generator, genes: Array, share: Array) -> Mask:
     mask: Mask = rng.random((n, p)) < share
     mask[np.arange(n), rng.integers(p, size=n)] = True
     return mask
-
-
-def polish(space: Space, surrogate: Surrogate, genes: Array, target: float) -> Array:
-    """*genes* ``[k, p]`` moved uphill in log-EI along their active numbers, all at once."""
-    points = space.cube(genes)
-    free: Mask = np.zeros(points.shape, bool)
-    for column in np.flatnonzero(space.numeric & ~space.single):
-        free[:, space.columns[column].start] = ~np.isnan(genes[:, column])
-    if not free.any():
-        return genes
-
-    posterior = surrogate.posterior
-    points = ascend(lambda at: posterior.log_ei_gradient(at, target), points, free, 20)
-    moved = genes.copy()
-    for column in np.flatnonzero(space.numeric & ~space.single):
-        active = ~np.isnan(genes[:, column])
-        moved[active, column] = points[active, space.columns[column].start]
-    return space.snap(moved)

@@ -25,9 +25,6 @@ from automl_opt.builtin.search import history as histories
 from automl_opt.builtin.search.encoding import Array, Space
 from automl_opt.builtin.search.history import NOTE, History
 
-EXPECTED = 20
-"""Points from the priors that are screened with a strategy's own drafts."""
-
 
 @dataclass(frozen=True)
 class Drafts:
@@ -151,14 +148,13 @@ class HistorySampler(BaseSampler):
         drafts = self.propose(history, rng, count)
         drafts = replace(drafts, genes=history.space.snap(drafts.genes))
         surrogate: Mapping[str, Any] = {}
-        order: Sequence[int] = range(len(drafts.genes))
-        open_choice = not drafts.ranked and len(order) > 1
+        open_choice = not drafts.ranked and len(drafts.genes) > 1
         if open_choice and self._screen:
             from automl_opt.builtin.search.screening import screened
 
-            drafts = _with_expected(drafts, history, rng)
-            order, surrogate = screened(history, drafts.genes)
-        elif open_choice and history.priors is not None:
+            drafts, surrogate = screened(history, drafts, rng)
+        order: Sequence[int] = range(len(drafts.genes))
+        if open_choice and not self._screen and history.priors is not None:
             order = lottery(history.pull(drafts.genes), rng)
         genes, why, note = self._first_new(history, rng, drafts, order)
         return genes, why, {**surrogate, **note}
@@ -184,15 +180,6 @@ class HistorySampler(BaseSampler):
             if not history.was_tried(genes):
                 return genes, f"{drafts.why}, all tried: at random", {}
         return drafts.genes[order[0]], f"{drafts.why}, all tried", drafts.note(order[0])
-
-
-def _with_expected(drafts: Drafts, history: History, rng: np.random.Generator) -> Drafts:
-    """*drafts* and, where there are priors, points drawn from them for the surrogate to judge."""
-    if history.priors is None:
-        return drafts
-    expected = history.priors.draw(rng, EXPECTED)
-    notes = [drafts.note(k) for k in range(len(drafts.genes))] + [{}] * EXPECTED
-    return replace(drafts, genes=np.concatenate([drafts.genes, expected]), notes=notes)
 
 
 def lottery(log_weights: Array, rng: np.random.Generator) -> list[int]:

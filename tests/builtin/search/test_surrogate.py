@@ -1,4 +1,4 @@
-"""The surrogate reads its warm start from the trials, and screening tries the promising draft."""
+"""The surrogate learns the loss, and reads its warm start from the trials."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
 from automl_opt.builtin.search.history import NOTE, read
-from automl_opt.builtin.search.screening import screened
-from automl_opt.builtin.search.surrogate import ROWS, TURNS, model, view_of
+from automl_opt.builtin.search.surrogate import ROWS, TURNS, model
 from automl_opt.training.memory import OTHERS
 
 VIEWS = sorted(set(TURNS))
@@ -143,37 +142,3 @@ def test_of_many_trials_the_best_and_the_newest_are_kept():
     assert set(history.best(half).tolist()) <= rows
     assert set(range(len(history) - half, len(history))) <= rows
     assert len(rows) <= ROWS
-
-
-def test_screening_tries_a_draft_that_is_truly_among_the_best():
-    history = history_of(40)
-    drafts = np.random.default_rng(1).random((60, 2))
-
-    order, note = screened(history, drafts)
-
-    true = [bowl(*draft) for draft in drafts]
-    assert sorted(order) == list(range(60))
-    assert true[order[0]] <= sorted(true)[5]
-    assert note["screened"] in VIEWS
-
-
-def test_screening_leaves_the_order_alone_while_there_is_nothing_to_learn_from():
-    order, note = screened(history_of(2), np.random.default_rng(1).random((5, 2)))
-
-    assert list(order) == [0, 1, 2, 3, 4]
-    assert not note
-
-
-@pytest.mark.parametrize(("n", "elsewhere"), [(40, False), (41, True)])
-def test_screening_looks_elsewhere_in_every_second_trial_once_the_incumbent_is_old(n, elsewhere):
-    """Of the 40 and 41 random trials the 33rd is the best: 8 trials old, and 9."""
-    history = history_of(n)
-    best = history.genes[history.order[0]]
-    drafts = np.concatenate([best + 0.01 * np.eye(2), np.random.default_rng(1).random((10, 2))])
-
-    order, _ = screened(history, drafts)
-
-    surrogate = model(history, view_of(history))
-    near = surrogate.near(history.space.cube(drafts), best[None])
-    assert near[:2].all()
-    assert near[order[0]] != elsewhere
