@@ -50,10 +50,11 @@ class Acquisition:
         return f"basin {len(self.banned) + 1}, {view}" if len(self.banned) else view
 
     def best_first(self, genes: Array, climbing: int) -> tuple[Array, Any]:
-        """Snapped *genes* ``[k, p]`` and the best *climbing* of them moved uphill, in their order.
+        """Snapped *genes* ``[k, p]``, and the best *climbing* of them moved uphill as well.
 
         Returns:
-            Genes ``[k + climbing, p]``, and of which of those given each was made: int ``[…]``.
+            Genes ``[k + climbing, p]``, the one to try first coming first, and the index of the
+            given one that each was made of: int ``[k + climbing]``.
         """
         target = self.surrogate.target(self.parents)
         gains = self._gains(genes, target)

@@ -106,7 +106,10 @@ def matern(squared: Array) -> tuple[Array, Array]:
 
 
 def processes(squared: Array, signal: float, local: float) -> tuple[Array, Array, Array]:
-    """Covariances of the global and of the local process, and the slope of their sum: as above."""
+    """Of the global and the local process: their covariances at squared distances, their slope.
+
+    The slope is of the sum of both, with respect to the squared distances.
+    """
     covariance, slope = matern(squared)
     covariance *= signal
     slope *= signal

@@ -56,8 +56,9 @@ class HistorySampler(BaseSampler):
         start: trials before the strategy has its say: the defaults, then a scrambled Sobol
             sequence (Owen 1998), of which declared priors take quantiles. It also waits for 3
             finished ones, at most ``2 · start`` trials.
-        screen: let a surrogate choose among *drafted* drafts instead of trying the first one
-            (:mod:`automl_opt.builtin.search.screening`). Declared priors pull either choice.
+        screen: let a surrogate choose among *drafted* drafts, and move the best of them, instead
+            of trying the first one (:mod:`automl_opt.builtin.search.screening`). Declared priors
+            pull either choice.
     """
 
     multi_objective = False

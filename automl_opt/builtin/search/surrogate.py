@@ -18,6 +18,7 @@ import numpy as np
 from automl_opt.builtin.search.encoding import Array, Mask, Space
 from automl_opt.builtin.search.gp import VARIANCES, Posterior, Prior, fit
 from automl_opt.builtin.search.history import History
+from automl_opt.builtin.search.memory import keep_freed
 
 TURNS = ("A", "A", "B")
 GROWTH = 1.14
@@ -65,7 +66,7 @@ def view_of(history: History) -> str:
 
 def model(history: History, view: str) -> Surrogate:
     """The surrogate of *history* in one *view*; needs a finished trial that is not bad."""
-    _keep_freed()
+    keep_freed()
     space = history.space
     rows = _kept(history)
     points, targets = history.cube[rows], _targets(history, view)[rows]
@@ -83,17 +84,6 @@ def model(history: History, view: str) -> Surrogate:
     posterior = Posterior(theta, points, targets, groups)
     means = posterior.means(points)
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
-
-
-def _keep_freed() -> None:
-    """Have glibc keep up to 32 MiB of what is freed, which the next matrix is made of.
-
-    A block of 16 MiB that nobody writes to is taken and given back: glibc takes the size of what
-    was given back for what a program needs time and again ("Dynamic mmap threshold", mallopt(3)).
-    Left alone it returns the matrices of 200 trials to the system and gets them back page by page,
-    a fifth of the time of a trial. Elsewhere nothing happens.
-    """
-    np.empty(2**21)
 
 
 def _prior(space: Space) -> Prior:

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.trial import create_trial
 
 from automl_opt.builtin.search.acquisition import acquisition
-from automl_opt.builtin.search.history import read
 from automl_opt.builtin.search.sampler import Drafts
 from automl_opt.builtin.search.screening import CLIMBING, screened
 
+from .bowls import bowl, bowls, history_of
+
 UNIT = FloatDistribution(0.0, 1.0)
-XY = {"x": UNIT, "y": UNIT}
 BRANCHES = {"kind": CategoricalDistribution(("a", "b")), "a": UNIT, "b": UNIT}
-
-
-def bowl(x, y):
-    return (x - 0.3) ** 2 + 0.01 * (y - 0.8) ** 2
-
-
-def history_of(trials, ranges):
-    """The history of *trials*, parameters and value of each."""
-    study = optuna.create_study()
-    for params, value in trials:
-        known = {name: ranges[name] for name in params}
-        study.add_trial(create_trial(params=params, distributions=known, value=value))
-    trial = study.ask()
-    return read(study, study.trials[trial.number], ranges, None, seed=0)
-
-
-def bowls(n):
-    points = np.random.default_rng(0).random((n, 2)).tolist()
-    return history_of([({"x": x, "y": y}, bowl(x, y)) for x, y in points], XY)
 
 
 def drafts_of(genes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import subprocess
 import sys
 
@@ -13,38 +14,18 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
-from automl_opt.builtin.search.history import NOTE, read
+from automl_opt.builtin.search.history import read
 from automl_opt.builtin.search.surrogate import ROWS, TURNS, model
 from automl_opt.training.memory import OTHERS
 
+from .bowls import bowls
+
 VIEWS = sorted(set(TURNS))
-XY = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
-
-
-def bowl(x, y):
-    return (x - 0.3) ** 2 + 0.01 * (y - 0.8) ** 2
-
-
-def history_of(n, note=None):
-    """*n* random trials of a bowl; the last of them noted *note*."""
-    study = optuna.create_study()
-    for k, (x, y) in enumerate(np.random.default_rng(0).random((n, 2)).tolist()):
-        attrs = {NOTE: note} if note and k == n - 1 else {}
-        study.add_trial(
-            create_trial(
-                params={"x": x, "y": y},
-                distributions=XY,
-                value=bowl(x, y),
-                system_attrs=attrs,
-            )
-        )
-    trial = study.ask()
-    return read(study, study.trials[trial.number], XY, None, seed=0)
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_learns_where_the_bowl_is_and_which_number_matters(view):
-    surrogate = model(history_of(40), view)
+    surrogate = model(bowls(40), view)
 
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 21)] * 2), axis=-1).reshape(-1, 2)
     lowest = grid[np.argmin(surrogate.posterior.means(grid))]
@@ -77,7 +58,7 @@ def test_where_there_are_many_numbers_what_is_not_known_of_one_is_taken_from_the
 
 
 def test_views_leave_the_order_of_the_trials_as_it_is():
-    history = history_of(40)
+    history = bowls(40)
 
     for view in VIEWS:
         targets = model(history, view).posterior.targets
@@ -85,35 +66,37 @@ def test_views_leave_the_order_of_the_trials_as_it_is():
 
 
 def test_a_fit_is_used_until_the_trials_have_grown_by_a_seventh():
-    first = model(history_of(50), "A")
+    first = model(bowls(50), "A")
     assert first.note["kernel.A"]["n"] == 50
 
-    same = model(history_of(56, first.note), "A")
-    again = model(history_of(57, first.note), "A")
+    same = model(bowls(56, first.note), "A")
+    again = model(bowls(57, first.note), "A")
 
     assert not same.note
     np.testing.assert_array_equal(same.posterior.theta, first.posterior.theta)
     assert again.note["kernel.A"]["n"] == 57
-    assert model(history_of(56, first.note), "B").note  # every view has its own
+    assert model(bowls(56, first.note), "B").note  # every view has its own
 
 
 def test_a_fit_starts_from_what_is_known_of_the_one_before():
-    first = model(history_of(50), "A")
+    first = model(bowls(50), "A")
     noted = first.note["kernel.A"]
     forgetful = {"kernel.A": {**noted, "weights": {"x": noted["weights"]["x"]}}}
 
-    same = model(history_of(50, forgetful), "A").posterior.theta
+    same = model(bowls(50, forgetful), "A").posterior.theta
 
     np.testing.assert_array_equal(np.delete(same, 1), np.delete(first.posterior.theta, 1))
     assert same[1] == pytest.approx(math.log(4.0))  # the prior's
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
-@pytest.mark.skipif(any(n.startswith(OTHERS) for n in os.environ), reason="another allocator")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or any(name.startswith(OTHERS) for name in os.environ),
+    reason="only glibc, left alone, takes freed sizes for what a program needs",
+)
 def test_memory_of_a_matrix_is_kept_for_the_next_one():
     code = """
 import resource, numpy as np
-from automl_opt.builtin.search.surrogate import _keep_freed
+from automl_opt.builtin.search.memory import keep_freed
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -124,7 +107,7 @@ def faults():
 
 faults()
 left_alone = faults()
-_keep_freed()
+keep_freed()
 faults()
 print(left_alone, faults())
 """
@@ -134,7 +117,7 @@ print(left_alone, faults())
 
 
 def test_of_many_trials_the_best_and_the_newest_are_kept():
-    history = history_of(ROWS + 200)
+    history = bowls(ROWS + 200)
 
     rows = set(model(history, "A").rows.tolist())
 
