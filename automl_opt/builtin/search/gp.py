@@ -6,7 +6,8 @@ function of the parameters: what is good is often a bowl or a slope, and few tri
 they show anything else. Its products of two parameters have a variance of their own, which the data
 raise where parameters interact: there are p (p - 1) / 2 of them, and what few trials tell would be
 lost among so many. What is rough on a scale of its own, as Rastrigin's ripples are, is neither the
-process's to follow nor noise: a second, local process has an eighth of the lengthscales.
+process's to follow nor noise: a second, local process has shorter lengthscales, by a factor that is
+fitted.
 
 Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1, sections 2.7
 (the trend, its coefficients integrated out), 4.2.2 (the quadratic kernel) and 5.4; a variance for
@@ -34,10 +35,9 @@ ROOT5 = math.sqrt(5.0)
 JITTER = 1e-6
 CENTRE = 0.5
 """Of the trend: the middle of a parameter's range."""
-FINER = 8
-"""How many times shorter the lengthscales of the local process are."""
-VARIANCES = ("trend", "products", "signal", "local", "noise")
-"""What ``theta`` ends with the logarithms of."""
+OTHERS = ("trend", "products", "signal", "local", "noise", "finer")
+"""What ``theta`` ends with the logarithms of: variances, and how many times greater the weights
+1/ℓ² of the local process are."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Prior:
         signal_sd: about a signal variance of 1.
         local, local_sd: of the variance of the local process.
         noise, noise_sd: of the noise variance.
+        finer, finer_sd: of how many times greater the weights of the local process are.
     """
 
     weight: float
@@ -70,16 +71,19 @@ class Prior:
     local_sd: float = 2.0
     noise: float = 1e-3
     noise_sd: float = 1.5
+    finer: float = 64.0
+    finer_sd: float = 2.0
 
     def centre(self, groups: int) -> Array:
-        """``[groups + 5]``: log weights, then the logs of :data:`VARIANCES`."""
-        rest = [self.trend, self.products, 1.0, self.local, self.noise]
+        """``[groups + 6]``: log weights, then the logs of :data:`OTHERS`."""
+        rest = [self.trend, self.products, 1.0, self.local, self.noise, self.finer]
         return np.log([self.weight] * groups + rest)
 
     def penalty(self, theta: Array) -> tuple[float, Array]:
         """Minus the log density at *theta*, without constants, and its gradient."""
-        groups = len(theta) - len(VARIANCES)
+        groups = len(theta) - len(OTHERS)
         rest = [self.trend_sd, self.products_sd, self.signal_sd, self.local_sd, self.noise_sd]
+        rest.append(self.finer_sd)
         alike = np.flatnonzero(self.alike)
         own = 1.0 - self.common
         variance = np.array([self.weight_sd] * groups + rest) ** 2
@@ -105,19 +109,12 @@ def matern(squared: Array) -> tuple[Array, Array]:
     return correlation, slope
 
 
-def processes(squared: Array, signal: float, local: float) -> tuple[Array, Array, Array]:
-    """Of the global and the local process: their covariances at squared distances, their slope.
-
-    The slope is of the sum of both, with respect to the squared distances.
-    """
-    covariance, slope = matern(squared)
-    covariance *= signal
-    slope *= signal
-    finer, steeper = matern(FINER**2 * squared)
-    finer *= local
-    steeper *= local * FINER**2
-    slope += steeper
-    return covariance, finer, slope
+def process(squared: Array, variance: float, finer: float = 1.0) -> tuple[Array, Array]:
+    """A process's covariance at squared distances, and its slope with respect to them."""
+    covariance, slope = matern(finer * squared)
+    covariance *= variance
+    slope *= variance * finer
+    return covariance, slope
 
 
 def trend_covariance(
@@ -167,14 +164,16 @@ def negative_log_posterior(
     """Minus log (likelihood × prior), without constants, and its gradient in *theta*.
 
     Args:
-        theta: ``[g + 5]``, see :meth:`Prior.centre`.
+        theta: ``[g + 6]``, see :meth:`Prior.centre`.
         points: ``[n, width]``; targets: ``[n]``, around 0.
         groups: int ``[width]``, which weight a column has.
     """
-    count = len(theta) - len(VARIANCES)
-    trend, products, signal, local, noise = np.exp(theta[count:]).tolist()
+    count = len(theta) - len(OTHERS)
+    trend, products, signal, local, noise, finer = np.exp(theta[count:]).tolist()
     scaled = (points - CENTRE) * np.exp(0.5 * theta[groups])
-    smooth, rough, slope = processes(squared_distances(scaled, scaled), signal, local)
+    squared = squared_distances(scaled, scaled)
+    smooth, slope = process(squared, signal)
+    rough, steeper = process(squared, local, finer)
     covariance, inner = trend_covariance(scaled, scaled, trend, products)
     covariance += smooth
     covariance += rough
@@ -185,6 +184,8 @@ def negative_log_posterior(
         return 1e10, np.zeros_like(theta)
     alpha = inverted @ targets
     inverted -= np.outer(alpha, alpha)
+    by_finer = float(np.vdot(inverted, squared * steeper))
+    slope += steeper
     weighted = inverted * slope
     squares = scaled**2
     by_column = weighted.sum(axis=1) @ squares - np.einsum("ij,ij->j", scaled, weighted @ scaled)
@@ -196,14 +197,15 @@ def negative_log_posterior(
     of_trend = float(inverted.sum() + 2.0 * of_slopes.sum() + of_bowls.sum())
     gradient = np.empty_like(theta)
     gradient[:count] = np.bincount(groups, by_column, minlength=count)
-    by_variance = [
+    by_others = [
         trend * of_trend,
         products * float(of_products.sum()),
         float(np.vdot(inverted, smooth)),
         float(np.vdot(inverted, rough)),
         noise * float(np.trace(inverted)),
+        by_finer,
     ]
-    gradient[count:] = 0.5 * np.array(by_variance)
+    gradient[count:] = 0.5 * np.array(by_others)
     penalty, slopes = prior.penalty(theta)
     value = 0.5 * (float(targets @ alpha) + log_determinant) + penalty
     return value, gradient + slopes
@@ -243,8 +245,8 @@ class Posterior:
 
     def __init__(self, theta: Array, points: Array, targets: Array, groups: Any) -> None:
         self.theta, self.points, self.targets, self.groups = theta, points, targets, groups
-        variances = np.exp(theta[-len(VARIANCES) :]).tolist()
-        self.trend, self.products, self.signal, self.local, self.noise = variances
+        others = np.exp(theta[-len(OTHERS) :]).tolist()
+        self.trend, self.products, self.signal, self.local, self.noise, self.finer = others
         self.roots = np.exp(0.5 * theta[groups])
         self._scaled = (points - CENTRE) * self.roots
         covariance, *_ = self._covariance(self._scaled)
@@ -273,10 +275,12 @@ class Posterior:
     def _covariance(self, scaled: Array) -> tuple[Array, Array, Array]:
         """Prior covariance ``[n, m]`` with the data; the processes' slope; ``x · x'``."""
         squared = squared_distances(scaled, self._scaled)
-        smooth, rough, slope = processes(squared, self.signal, self.local)
         covariance, inner = trend_covariance(scaled, self._scaled, self.trend, self.products)
+        smooth, slope = process(squared, self.signal)
+        rough, steeper = process(squared, self.local, self.finer)
         covariance += smooth
         covariance += rough
+        slope += steeper
         return covariance, slope, inner
 
     def _moments(self, scaled: Array, covariance: Array) -> tuple[Array, Array, Array]:

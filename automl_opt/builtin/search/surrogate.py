@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from automl_opt.builtin.search.encoding import Array, Mask, Space
-from automl_opt.builtin.search.gp import VARIANCES, Posterior, Prior, fit
+from automl_opt.builtin.search.gp import OTHERS, Posterior, Prior, fit
 from automl_opt.builtin.search.history import History
 from automl_opt.builtin.search.memory import keep_freed
 
@@ -79,8 +79,8 @@ def model(history: History, view: str) -> Surrogate:
     if last is None or theta is None or len(history) >= GROWTH * last["n"]:
         theta = fit(points, targets, groups, prior, theta)
         weights = dict(zip(names, theta.tolist(), strict=False))
-        variances = dict(zip(VARIANCES, theta[len(names) :].tolist(), strict=True))
-        note = {key: {"n": len(history), "weights": weights, "variances": variances}}
+        others = dict(zip(OTHERS, theta[len(names) :].tolist(), strict=True))
+        note = {key: {"n": len(history), "weights": weights, "others": others}}
     posterior = Posterior(theta, points, targets, groups)
     means = posterior.means(points)
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
@@ -89,6 +89,7 @@ def model(history: History, view: str) -> Surrogate:
 def _prior(space: Space) -> Prior:
     """Lengthscales grow with the parameters, of which products there are p².
 
+    So ripples that are as narrow are narrower in proportion.
     Above eight parameters, the more there are the less trials tell of each, and the more those of
     numbers are alike; not in a conditional space, whose branches are not alike.
     """
@@ -100,6 +101,7 @@ def _prior(space: Space) -> Prior:
         alike=tuple(numeric.tolist()),
         common=1.0 - own,
         products=min(0.1, 8.0 / parameters**2),
+        finer=max(8.0, 1.6 * parameters) ** 2,
     )
 
 
@@ -131,7 +133,7 @@ def _groups(space: Space) -> tuple[Any, tuple[str, ...]]:
 def _theta(last: Mapping[str, Any], names: tuple[str, ...], prior: Prior) -> Array:
     """The kernel that *last* notes; what is not in it starts at the prior."""
     centre = prior.centre(len(names)).tolist()
-    weights, variances = last["weights"], last["variances"]
+    weights, others = last["weights"], last.get("others", {})
     known = [weights.get(*pair) for pair in zip(names, centre, strict=False)]
-    known += [variances.get(*pair) for pair in zip(VARIANCES, centre[len(names) :], strict=True)]
+    known += [others.get(*pair) for pair in zip(OTHERS, centre[len(names) :], strict=True)]
     return np.array(known)

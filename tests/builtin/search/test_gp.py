@@ -13,7 +13,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
 from automl_opt.builtin.search.gp import (
     JITTER,
-    VARIANCES,
+    OTHERS,
     Posterior,
     Prior,
     fit,
@@ -62,13 +62,13 @@ def data():
 
 @pytest.fixture
 def theta():
-    return np.array([0.3, -0.5, 1.2, -0.7, -1.6, 0.2, -1.1, math.log(0.05)])
+    return np.array([0.3, -0.5, 1.2, -0.7, -1.6, 0.2, -1.1, math.log(0.05), math.log(40)])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_of_the_posterior_of_the_kernel_is_that_of_finite_differences(data, seed):
     points, targets = data
-    theta = PRIOR.centre(3) + np.random.default_rng(seed).normal(0, 1, 8)
+    theta = PRIOR.centre(3) + np.random.default_rng(seed).normal(0, 1, 9)
 
     def value(t):
         return negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0]
@@ -80,10 +80,10 @@ def test_the_gradient_of_the_posterior_of_the_kernel_is_that_of_finite_differenc
 
 def test_the_prior_is_a_normal_one_in_which_like_weights_share_a_part():
     prior = Prior(2.0, weight_sd=1.2, alike=(True, False, True), common=0.7)
-    covariance = np.diag([1.2, 1.2, 1.2, 1.5, 1.5, 0.7, 2.0, 1.5]) ** 2
+    covariance = np.diag([1.2, 1.2, 1.2, 1.5, 1.5, 0.7, 2.0, 1.5, 2.0]) ** 2
     covariance[0, 2] = covariance[2, 0] = 0.7 * 1.2**2
     dense = multivariate_normal(prior.centre(3), covariance)
-    one, other = prior.centre(3) + np.random.default_rng(0).normal(0, 1, (2, 8))
+    one, other = prior.centre(3) + np.random.default_rng(0).normal(0, 1, (2, 9))
 
     difference = prior.penalty(one)[0] - prior.penalty(other)[0]
 
@@ -108,10 +108,10 @@ def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
     points, targets = data
     new = np.random.default_rng(1).random((7, 4))
     lengths = np.exp(-0.5 * theta[GROUPS])
-    trend, across, signal, local = (ConstantKernel(v) for v in np.exp(theta[-5:-1]))
+    trend, across, signal, local = (ConstantKernel(v) for v in np.exp(theta[-6:-2]))
     kernel = trend * Linear(bowls, 1.0 / lengths) + across * Linear(products, 1.0 / lengths)
-    kernel += signal * Matern(lengths, nu=2.5) + local * Matern(lengths / 8, nu=2.5)
-    twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[-1]) + JITTER, optimizer=None)
+    kernel += signal * Matern(lengths, nu=2.5) + local * Matern(lengths / math.sqrt(40), nu=2.5)
+    twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[-2]) + JITTER, optimizer=None)
     twin.fit(points, targets)
 
     means, deviations = Posterior(theta, points, targets, GROUPS).predict(new)
@@ -127,7 +127,7 @@ def test_the_fit_is_no_worse_than_any_of_many_random_kernels(data):
     found = fit(points, targets, GROUPS, PRIOR, iterations=100)
 
     reached, gradient = negative_log_posterior(found, points, targets, GROUPS, PRIOR)
-    random = PRIOR.centre(3) + np.random.default_rng(0).normal(0, 1.5, (200, 8))
+    random = PRIOR.centre(3) + np.random.default_rng(0).normal(0, 1.5, (200, 9))
     assert reached <= min(
         negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0] for t in random
     )
@@ -144,12 +144,12 @@ def test_ripples_are_told_from_noise(rippled):
 
     theta = fit(points, (targets - targets.mean()) / targets.std(), np.arange(2), Prior(2.0))
 
-    variances = dict(zip(VARIANCES, np.exp(theta[2:]), strict=True))
-    assert variances["trend"] > 0.1
+    others = dict(zip(OTHERS, np.exp(theta[2:]), strict=True))
+    assert others["trend"] > 0.1
     if rippled:
-        assert variances["local"] > 20 * variances["noise"]
+        assert others["local"] > 20 * others["noise"]
     else:
-        assert variances["noise"] > 20 * variances["local"]
+        assert others["noise"] > 20 * others["local"]
 
 
 def test_the_gradient_of_log_ei_is_that_of_finite_differences(data, theta):

@@ -101,7 +101,7 @@ from automl_opt.builtin.search.memory import keep_freed
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(50):
-        matrices = [np.ones((400, 200)) for _ in range(4)]
+        matrices = [np.ones((1000, 900)) for _ in range(4)]
         del matrices
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
