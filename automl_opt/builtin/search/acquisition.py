@@ -21,7 +21,9 @@ from automl_opt.builtin.search.history import History
 from automl_opt.builtin.search.surrogate import Surrogate, model, view_of
 
 STEPS = 20
-"""Evaluations of the gradient, of all climbing candidates at once."""
+"""Evaluations of the gradient at most, of all climbing candidates at once."""
+FLAT = 1e-3
+"""A step that raises a candidate's log-EI by less is its last."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Acquisition:
         if not free.any():
             return genes
         posterior = self.surrogate.posterior
-        points = ascend(lambda at: posterior.log_ei_gradient(at, target), points, free, STEPS)
+        points = ascend(lambda at: posterior.log_ei_gradient(at, target), points, free, STEPS, FLAT)
         moved = genes.copy()
         for column in numbers:
             active = ~np.isnan(genes[:, column])

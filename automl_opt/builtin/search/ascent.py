@@ -20,12 +20,14 @@ SHRINK = 0.25
 """Of the step length when a step did not rise enough."""
 RISE = 1e-4
 """Share of the promised rise that is enough (Armijo's rule)."""
-FLAT = 1e-5
-"""A step that raises a row by less than this is its last."""
 
 
 def ascend(
-    function: Callable[[Array], tuple[Array, Array]], points: Array, free: Mask, evaluations: int
+    function: Callable[[Array], tuple[Array, Array]],
+    points: Array,
+    free: Mask,
+    evaluations: int,
+    flat: float,
 ) -> Array:
     """*points* ``[k, d]`` moved uphill, each on its own, in the *free* coordinates within [0, 1].
 
@@ -33,6 +35,7 @@ def ascend(
         function: values ``[k]`` and gradients ``[k, d]`` at points ``[k, d]``.
         free: mask ``[k, d]``.
         evaluations: how often it is asked at most.
+        flat: a step that raises a row by less than this is its last.
     """
     x = points.copy()
     value, slope = function(x)
@@ -60,7 +63,7 @@ def ascend(
         promised = (slope * moved).sum(axis=1)
         risen: Mask = running & (found >= value + RISE * promised) & (found > value)
         _update(inverse, fresh, moved, np.where(free, slope - gradient, 0.0), risen)
-        done = (risen & (found - value < FLAT)) | (~risen & (length < SHRINK**4))
+        done = (risen & (found - value < flat)) | (~risen & (length < SHRINK**4))
         running &= ~done
         x = np.where(risen[:, None], tried, x)
         slope = np.where(risen[:, None], gradient, slope)

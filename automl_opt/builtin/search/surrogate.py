@@ -90,14 +90,16 @@ def _prior(space: Space) -> Prior:
     """Lengthscales grow with the parameters, of which products there are p².
 
     So ripples that are as narrow are narrower in proportion.
-    Above eight parameters, the more there are the less trials tell of each, and the more those of
-    numbers are alike; not in a conditional space, whose branches are not alike.
+    Above eight parameters, the more there are the less trials tell of each: the closer lengthscales
+    stay to the prior, and the more those of numbers are alike; not in a conditional space, whose
+    branches are not alike.
     """
     numeric = space.numeric[~space.single]
     parameters = max(1, len(numeric))
     own = 1.0 if space.conditions else min(1.0, 8.0 / parameters) ** 2
     return Prior(
         weight=4.0 / max(1.0, parameters / 4.0),
+        weight_sd=own**0.25,
         alike=tuple(numeric.tolist()),
         common=1.0 - own,
         products=min(0.1, 8.0 / parameters**2),

@@ -8,6 +8,8 @@ from scipy.optimize import minimize
 
 from automl_opt.builtin.search.ascent import ascend
 
+FLAT = 1e-5
+
 
 def bowls(rows, width, seed):
     """Upside-down quadratic bowls, one a row, whose tops may lie outside the unit cube."""
@@ -27,7 +29,7 @@ def bowls(rows, width, seed):
 def test_it_finds_the_top_of_each_bowl_within_the_cube(seed):
     function, start = bowls(6, 4, seed)
 
-    found = ascend(function, start, np.ones(start.shape, bool), 200)
+    found = ascend(function, start, np.ones(start.shape, bool), 200, FLAT)
 
     for k in range(len(start)):
 
@@ -44,7 +46,7 @@ def test_what_is_not_free_stays_and_no_row_goes_down():
     free = np.random.default_rng(1).random(start.shape) < 0.5
     free[0] = False
 
-    found = ascend(function, start, free, 7)
+    found = ascend(function, start, free, 7, FLAT)
 
     np.testing.assert_array_equal(found[~free], start[~free])
     assert (function(found)[0] >= function(start)[0]).all()
@@ -54,14 +56,14 @@ def test_what_is_not_free_stays_and_no_row_goes_down():
 def test_a_row_does_not_feel_the_others():
     function, start = bowls(6, 4, 3)
 
-    together = ascend(function, start, np.ones(start.shape, bool), 30)
+    together = ascend(function, start, np.ones(start.shape, bool), 30, FLAT)
 
     def alone(points):
         values, slopes = function(np.repeat(points, 6, axis=0))
         return values[2:3], slopes[2:3]
 
     np.testing.assert_allclose(
-        ascend(alone, start[2:3], np.ones((1, 4), bool), 30)[0], together[2], atol=1e-9
+        ascend(alone, start[2:3], np.ones((1, 4), bool), 30, FLAT)[0], together[2], atol=1e-9
     )
 
 
@@ -73,6 +75,6 @@ def test_it_asks_no_more_often_than_it_may():
         calls.append(points)
         return function(points)
 
-    ascend(counted, start, np.ones(start.shape, bool), 5)
+    ascend(counted, start, np.ones(start.shape, bool), 5, FLAT)
 
     assert len(calls) == 5
