@@ -71,7 +71,7 @@ def model(history: History, view: str) -> Surrogate:
     rows = _kept(history)
     points, targets = history.cube[rows], _targets(history, view)[rows]
     groups, names = _groups(space)
-    prior = _prior(space)
+    prior = prior_of(space)
     key = f"kernel.{view}"
     last = history.newest(key)
     theta = None if last is None else _theta(last, names, prior)
@@ -86,8 +86,10 @@ def model(history: History, view: str) -> Surrogate:
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
 
 
-def _prior(space: Space) -> Prior:
-    """Lengthscales grow with the parameters, of which products there are p².
+def prior_of(space: Space) -> Prior:
+    """What a *space* alone says of the kernel.
+
+    Lengthscales grow with the parameters, of which products there are p².
 
     So ripples that are as narrow are narrower in proportion.
     Above eight parameters, the more there are the less trials tell of each: the closer lengthscales

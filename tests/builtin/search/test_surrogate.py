@@ -14,8 +14,11 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
+from automl_opt.api import Float, OneOf, SearchSpace
+from automl_opt.builtin.search.encoding import Space, declared
 from automl_opt.builtin.search.history import read
-from automl_opt.builtin.search.surrogate import ROWS, TURNS, model
+from automl_opt.builtin.search.surrogate import ROWS, TURNS, model, prior_of
+from automl_opt.core.space import Entry
 from automl_opt.training.memory import OTHERS
 
 from .bowls import bowls
@@ -55,6 +58,20 @@ def test_where_there_are_many_numbers_what_is_not_known_of_one_is_taken_from_the
     centre = np.log(4.0 / (parameters / 4.0))
     assert abs(others - centre) > 0.1
     assert (abs(weights["x0"] - centre) > 0.05) == alike
+
+
+def test_the_more_numbers_a_flat_space_has_the_less_is_left_to_the_trials():
+    def prior(parameters, when=()):
+        numbers = [Entry(f"x{k}", Float(0.0, 1.0), when) for k in range(parameters - 1)]
+        space = SearchSpace((Entry("kind", OneOf(("a", "b"))), *numbers))
+        return prior_of(Space(*declared(space)))
+
+    few, many, more, branched = prior(8), prior(16), prior(32), prior(16, (("kind", ("a",)),))
+
+    assert (few.weight_sd, few.common) == (branched.weight_sd, branched.common) == (1.0, 0.0)
+    assert few.weight_sd > many.weight_sd > more.weight_sd
+    assert few.common < many.common < more.common < 1.0
+    assert few.finer < many.finer < more.finer
 
 
 def test_views_leave_the_order_of_the_trials_as_it_is():
