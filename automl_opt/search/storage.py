@@ -57,6 +57,7 @@ class Storage(RDBStorage):
     """What :class:`optuna.storages.RDBStorage` is, with a trial begun and ended at once."""
 
     def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
+        _create_tables(url, engine_kwargs or {})
         try:
             super().__init__(url, engine_kwargs)
         except BaseException:
@@ -299,6 +300,25 @@ class _Attrs:
 
 _SYSTEM_ATTRS = _Attrs(models.TrialSystemAttributeModel.__table__)
 _USER_ATTRS = _Attrs(models.TrialUserAttributeModel.__table__)
+
+
+def _create_tables(url: str, engine_kwargs: Mapping[str, Any]) -> None:
+    """Make Optuna's tables where SQLite has none: all of them, or none if this process is killed.
+
+    Optuna makes them one by one there, and a table that a kill has left without its index stays so:
+    two studies could then have one name. Elsewhere Optuna's own way is a transaction.
+    """
+    engine = sqlalchemy.engine.create_engine(url, **engine_kwargs)
+    try:
+        if engine.dialect.name != "sqlite":
+            return
+        with engine.connect() as connection:
+            if not sqlalchemy.inspect(connection).has_table(_STUDIES.name):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver would begin nothing
+                models.BaseModel.metadata.create_all(connection)
+                connection.commit()
+    finally:
+        engine.dispose()
 
 
 def _locked(connection: Any, query: Any, key: int) -> Any:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import os
 import pickle
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 
 import optuna
 import pytest
@@ -186,6 +192,24 @@ def test_tables_that_may_not_be_made_are_a_line(postgresql):
         storage_at(postgresql.url(name, f"{name}_guest")),
     ):
         pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a signal that nobody can catch")
+def test_killed_while_it_makes_its_tables_it_makes_them_all_the_next_time(tmp_path):
+    harness = Path(__file__).with_name("killed_opening.py")
+    subprocess.run([sys.executable, str(harness), str(tmp_path)], check=True)
+    *killed, undisturbed = sorted(tmp_path.glob("*.db"), key=lambda path: int(path.stem))
+
+    assert len(killed) > 10
+    for path in killed:
+        with storage_at(f"sqlite:///{path}"):
+            pass
+        assert schema(path) == schema(undisturbed)
+
+
+def schema(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_master"))
 
 
 @pytest.mark.parametrize("statement", range(1, 8))
