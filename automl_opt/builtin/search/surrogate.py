@@ -89,10 +89,11 @@ def model(history: History, view: str) -> Surrogate:
 def prior_of(space: Space) -> Prior:
     """What a *space* alone says of the kernel.
 
-    Lengthscales grow with the parameters, of which products there are p². Above eight parameters,
-    the more there are the less trials tell of each: the closer lengthscales stay to the prior, and
-    the more those of numbers are alike; and ripples that are as narrow are narrower in proportion.
-    Not in a conditional space, of which a trial has a part, and whose branches are not alike.
+    Lengthscales grow with the parameters, of which products there are p², and ripples that are as
+    narrow are narrower in proportion. Above eight parameters, the more there are the less trials
+    tell of each: the closer lengthscales stay to the prior, and the more those of numbers are
+    alike. Not in a conditional space, of which a trial has a part and whose branches are not
+    alike.
     """
     numeric = space.numeric[~space.single]
     parameters = max(1, len(numeric))
@@ -103,7 +104,7 @@ def prior_of(space: Space) -> Prior:
         alike=tuple(numeric.tolist()),
         common=1.0 - many**-2,
         products=min(0.1, 8.0 / parameters**2),
-        finer=64.0 * many**3,
+        finer=(8.0 if space.conditions else max(8.0, 1.6 * parameters)) ** 2,
     )
 
 
