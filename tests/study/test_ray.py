@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -22,7 +23,18 @@ from .test_workers import APART, children, is_alive, wait_until
 ON_RAY = [APART, "training.executor=ray", "training.workers=2"]
 
 
-def test_a_lost_node_and_a_lost_actor_cost_their_trials_an_attempt_and_no_more(host, tmp_path):
+@pytest.fixture
+def environment():
+    """In which Ray finds no address, not even one that a cluster left when it was killed."""
+    prefix = "ray"  # a socket's path must be short: pytest's folders are too long
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+        others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        yield {**others, ALLOW_LIST: "", "RAY_TMPDIR": folder}
+
+
+def test_a_lost_node_and_a_lost_actor_cost_their_trials_an_attempt_and_no_more(
+    host, tmp_path, environment
+):
     study = write_study(tmp_path / "study", points=3000, pruner='"none"')
     task = study / "task.py"
     mark = "    from pathlib import Path\n    import os\n"
@@ -38,7 +50,7 @@ def test_a_lost_node_and_a_lost_actor_cost_their_trials_an_attempt_and_no_more(h
         [sys.executable, str(script), str(study), url, *settings],
         capture_output=True,
         text=True,
-        env={**os.environ, ALLOW_LIST: "", **QUIET},
+        env={**environment, **QUIET},
         timeout=120,
     )
 
@@ -52,17 +64,18 @@ def test_a_lost_node_and_a_lost_actor_cost_their_trials_an_attempt_and_no_more(h
     assert not Path(f"{tmp_path}/s.checkpoints").exists()
 
 
-def test_a_cluster_of_this_machine_is_started_without_a_word_and_ends_with_the_run(tmp_path):
+def test_a_cluster_of_this_machine_is_started_without_a_word_and_ends_with_the_run(
+    tmp_path, environment
+):
     study = write_study(tmp_path / "study", points=30_000, pruner='"none"')
     url = f"sqlite:///{tmp_path}/s.db"
     command = [sys.executable, "-m", "automl_opt", "run", str(study), "--storage", url]
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     process = subprocess.Popen(
         [*command, "--executor", "ray", "--workers", "2", "--set", APART],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**environment, ALLOW_LIST: ""},
+        env=environment,
         start_new_session=True,
     )
     first = process.stderr.readline()
