@@ -110,7 +110,11 @@ def matern(squared: Array) -> tuple[Array, Array]:
 
 
 def process(squared: Array, variance: float, finer: float = 1.0) -> tuple[Array, Array]:
-    """A process's covariance at squared distances, and its slope with respect to them."""
+    """A process's covariance at squared distances, and its slope with respect to them.
+
+    Args:
+        finer: how many times greater its weights are than those that the distances are scaled by.
+    """
     covariance, slope = matern(finer * squared)
     covariance *= variance
     slope *= variance * finer
