@@ -17,7 +17,7 @@ spec = StrategySpec(
     params={
         "screen": OneOf((True, False)),
         "population": Int(4, 100, log=True, default=12),
-        "greed": Float(0.05, 1.0, default=0.25),
+        "greed": Float(0.05, 1.0, default=0.1),
         "memory": Int(1, 20, default=5),
     },
 )

@@ -16,12 +16,12 @@ spec = StrategySpec(
     priors=True,
     params={
         "screen": OneOf((True, False)),
-        "population": Int(4, 200, log=True, default=16),
-        "elitism": Int(0, 100, default=8),
+        "population": Int(4, 200, log=True, default=10),
+        "elitism": Int(0, 100, default=4),
         "selection": OneOf(("tournament", "rank", "truncation")),
         "crossover": OneOf(("uniform", "one_point", "blend", "sbx")),
         "crossover_rate": Float(0.0, 1.0, default=0.9),
-        "mutation_rate": Float(0.0, 5.0, default=1.0),
+        "mutation_rate": Float(0.0, 5.0, default=2.0),
         "mutation_width": Float(0.005, 0.5, log=True, default=0.15),
     },
 )

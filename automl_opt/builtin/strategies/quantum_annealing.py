@@ -20,6 +20,6 @@ spec = StrategySpec(
         "temperature": Float(0.0001, 0.5, log=True, default=0.02),
         "field": Float(0.01, 5.0, log=True, default=0.5),
         "cooling": Float(0.8, 1.0, default=0.99),
-        "width": Float(0.01, 0.5, log=True, default=0.2),
+        "width": Float(0.01, 1.0, log=True, default=0.4),
     },
 )

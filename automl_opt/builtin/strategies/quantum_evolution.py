@@ -16,7 +16,7 @@ spec = StrategySpec(
     priors=True,
     params={
         "screen": OneOf((True, False)),
-        "individuals": Int(1, 20, default=3),
+        "individuals": Int(1, 20, default=1),
         "bits": Int(2, 20, default=8),
         "rotation": Float(0.001, 0.25, log=True, default=0.04),
         "memory": Float(0.5, 1.0, default=0.95),

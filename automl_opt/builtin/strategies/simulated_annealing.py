@@ -17,8 +17,8 @@ spec = StrategySpec(
     params={
         "screen": OneOf((True, False)),
         "temperature": Float(0.001, 1.0, log=True, default=0.03),
-        "cooling": Float(0.8, 1.0, default=0.97),
-        "width": Float(0.01, 0.5, log=True, default=0.3),
+        "cooling": Float(0.8, 1.0, default=0.98),
+        "width": Float(0.01, 1.0, log=True, default=0.5),
         "patience": Int(5, 200, log=True, default=30),
     },
 )

@@ -18,8 +18,8 @@ spec = StrategySpec(
         "screen": OneOf((True, False)),
         "neighbours": Int(1, 50, log=True, default=5),
         "tenure": Int(1, 50, log=True, default=5),
-        "radius": Float(0.0, 0.5, default=0.03),
-        "width": Float(0.01, 0.5, log=True, default=0.2),
+        "radius": Float(0.0, 0.5, default=0.2),
+        "width": Float(0.01, 0.5, log=True, default=0.3),
         "patience": Int(1, 50, log=True, default=3),
     },
 )

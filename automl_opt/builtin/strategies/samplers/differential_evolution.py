@@ -7,7 +7,7 @@ import numpy as np
 from automl_opt.api import SearchSpace
 from automl_opt.builtin.search import Drafts, History, mirror
 from automl_opt.builtin.strategies.samplers.drafting import DraftingSampler
-from automl_opt.builtin.strategies.samplers.moves import Array, filled, uniform
+from automl_opt.builtin.strategies.samplers.moves import Array, anew, filled, uniform
 
 
 class DifferentialEvolution(DraftingSampler):
@@ -62,7 +62,7 @@ class DifferentialEvolution(DraftingSampler):
         crossed = rng.random(x.shape) < cr[:, None]
         crossed[np.arange(n), rng.integers(x.shape[1], size=n)] = True
         child = np.where(crossed, mutant, x)
-        stray = ~space.numeric & (rng.random(x.shape) < 0.3 / x.shape[1])
+        stray = ~space.numeric & (rng.random(x.shape) < anew(space))
         child = np.where(stray, uniform(space, rng, n), child)
         notes = [
             {"f": float(f[k]), "cr": float(cr[k]), "target": int(history.numbers[rows[target[k]]])}

@@ -9,7 +9,7 @@ import numpy as np
 from automl_opt.api import SearchSpace
 from automl_opt.builtin.search import Drafts, History, mirror
 from automl_opt.builtin.strategies.samplers.drafting import DraftingSampler
-from automl_opt.builtin.strategies.samplers.moves import Rows, filled, uniform
+from automl_opt.builtin.strategies.samplers.moves import Rows, anew, filled, uniform
 
 
 class EvolutionStrategy(DraftingSampler):
@@ -21,7 +21,7 @@ class EvolutionStrategy(DraftingSampler):
     the trial, so that good step sizes live on with their trials. Unlike there, the generation
     slides: its λ trials are the latest, not a closed batch, and *elitism* of the best of all are
     always among them. A number's step also follows the spread of the parents in it. A choice is
-    drawn from the parents'.
+    drawn from the parents', now and then from all.
 
     Args:
         children: λ.
@@ -68,7 +68,7 @@ class EvolutionStrategy(DraftingSampler):
         moved = weight @ genes + steps[:, None] * scale * rng.standard_normal((n, len(space)))
         lots = rng.choice(len(rows), size=moved.shape, p=weight)
         chosen = genes[lots, np.arange(len(space))]
-        stray = rng.random(moved.shape) < np.minimum(steps[:, None], 0.5 / len(space))
+        stray = rng.random(moved.shape) < np.minimum(2.0 * steps[:, None], anew(space))
         chosen = np.where(stray, uniform(space, rng, n), chosen)
         child = mirror(np.where(space.numeric, moved, chosen), space)
         notes = [{"sigma": float(step)} for step in steps]

@@ -50,6 +50,14 @@ def uniform(space: Space, rng: np.random.Generator, n: int) -> Array:
     return np.where(space.numeric, unit, np.floor(unit * space.choices))
 
 
+def anew(space: Space) -> float:
+    """The chance with which a child's choice is drawn anew, whatever its parents have.
+
+    Fewer such draws leave a search in the branch in which its first good trials were.
+    """
+    return min(0.3, 1.0 / len(space))
+
+
 def some(
     space: Space,
     genes: Array,

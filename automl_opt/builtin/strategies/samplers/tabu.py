@@ -11,7 +11,7 @@ from automl_opt.builtin.search import Drafts, History
 from automl_opt.builtin.strategies.samplers.drafting import DraftingSampler
 from automl_opt.builtin.strategies.samplers.moves import Array, Mask, filled, mutated, some
 
-FLIPS = 0.4
+FLIPS = 0.7
 """Chance that a neighbour differs in a certain category, in shares of that for a number."""
 MARK = 8
 """A replay begins at a multiple of so many rounds, at least that many back."""
