@@ -19,6 +19,6 @@ spec = StrategySpec(
         "children": Int(2, 100, log=True, default=12),
         "parents": Int(1, 50, log=True, default=4),
         "elitism": Int(0, 50, default=1),
-        "sigma": Float(0.01, 0.5, log=True, default=0.3),
+        "sigma": Float(0.01, 0.5, log=True, default=0.25),
     },
 )

@@ -27,7 +27,8 @@ class EvolutionStrategy(DraftingSampler):
         children: λ.
         parents: μ; not above *children*.
         elitism: 0 is the comma strategy.
-        sigma: the step size of the trials of the start, of the whole range.
+        sigma: the step size of the trials of the start, of the whole range; of p > 8 parameters
+            8 / p of it.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class EvolutionStrategy(DraftingSampler):
         weight = np.log(len(rows) + 0.5) - np.log(np.arange(1, len(rows) + 1))
         weight /= weight.sum()
         genes = filled(history, history.genes[rows], rng)
-        sigma = [history.notes[row].get("sigma", self._sigma) for row in rows]
+        first = self._sigma * min(1.0, 8 / len(space))
+        sigma = [history.notes[row].get("sigma", first) for row in rows]
         learning = 1 / math.sqrt(2 * len(space))
         steps = math.exp(float(weight @ np.log(sigma))) * np.exp(
             max(learning, 0.2) * rng.standard_normal(n)
