@@ -3,7 +3,11 @@
 A trial serves a branch that is short of trials (:mod:`branches`), or a basin apart from an old
 incumbent (:mod:`basins`), or else the whole space. Candidates are ranked by log expected
 improvement (Jones et al. 1998; Ament et al. 2023, arXiv:2310.20708), to which the declared priors
-add, and the best of them follow its gradient first.
+add, and the best of them follow its gradient first. Where a space is
+conditional or other trials are running, what is to be improved on is drawn anew below the best:
+some trials explore more than others, and those that run at the same time are apart. These are the
+targets of Jones 2001, doi:10.1023/A:1012771025575, at random as is the confidence bound of Berk et
+al. 2020, arXiv:2006.04296.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ from automl_opt.builtin.search.surrogate import Surrogate, model, view_of
 
 STEPS = 20
 """Evaluations of the gradient at most, of all climbing candidates at once."""
+MARGIN = 0.5
+"""Mean of what such a trial has to promise beyond the best; 2 is what the best is ahead of the
+median trial."""
 FLAT = 1e-3
 """A step that raises a candidate's log-EI by less is its last."""
 
@@ -33,6 +40,7 @@ class Acquisition:
     Args:
         branch: the only one that is searched, or ``None``.
         banned: the best of the basins that are not searched: rows ``[m, width]``.
+        margin: what is no improvement yet, in the surrogate's unit.
         parents: rows of the history that are neither bad nor outside of what is searched, best
             first.
     """
@@ -41,6 +49,7 @@ class Acquisition:
     surrogate: Surrogate
     branch: Branch | None
     banned: Array
+    margin: float
     parents: Any
 
     @property
@@ -58,7 +67,7 @@ class Acquisition:
             Genes ``[k + climbing, p]``, the one to try first coming first, and the index of the
             given one that each was made of: int ``[k + climbing]``.
         """
-        target = self.surrogate.target(self.parents)
+        target = self.surrogate.target(self.parents) - self.margin
         gains = self._gains(genes, target)
         first = np.argsort(-gains, kind="stable")[:climbing]
         climbed = self._climbed(genes[first], target)
@@ -80,17 +89,14 @@ class Acquisition:
         space = self.history.space
         points = space.cube(genes)
         free: Mask = np.zeros(points.shape, bool)
-        numbers = np.flatnonzero(space.numeric & ~space.single)
-        for column in numbers:
-            free[:, space.columns[column].start] = ~np.isnan(genes[:, column])
+        free[:, space.number_columns] = ~np.isnan(genes[:, space.numbers])
         if not free.any():
             return genes
         posterior = self.surrogate.posterior
         points = ascend(lambda at: posterior.log_ei_gradient(at, target), points, free, STEPS, FLAT)
+        climbed = np.where(free, points, np.nan)[:, space.number_columns]
         moved = genes.copy()
-        for column in numbers:
-            active = ~np.isnan(genes[:, column])
-            moved[active, column] = points[active, space.columns[column].start]
+        moved[:, space.numbers] = climbed
         return space.snap(moved)
 
 
@@ -101,7 +107,11 @@ def acquisition(history: History) -> Acquisition:
     branch = short_branch(history)
     if branch is not None:
         parents = parents[branch.rows(history.genes[parents])]
-    elif len(banned := left_alone(history, surrogate)):
+    else:
+        banned = left_alone(history, surrogate)
         outside = parents[~surrogate.near(history.cube[parents], banned)]
         parents = outside if len(outside) else parents
-    return Acquisition(history, surrogate, branch, banned, parents)
+    margin = 0.0
+    if branch is None and (history.space.conditions or len(history.pending_genes)):
+        margin = MARGIN * np.random.default_rng([history.seed, history.index]).exponential()
+    return Acquisition(history, surrogate, branch, banned, margin, parents)

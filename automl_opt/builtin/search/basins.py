@@ -23,8 +23,9 @@ HARDLY = 0.05
 def left_alone(history: History, surrogate: Surrogate) -> Array:
     """The best of the basins that are not to be searched in this trial: rows ``[m, width]``.
 
-    None where it is the incumbent's turn, which is always so while it is young. Of the *history* at
-    least one row must be good; *surrogate* tells what is near what.
+    None where it is the incumbent's turn, which is always so while it is young, or where most of
+    the trials elsewhere were bad. Of the *history* at least one row must be good; *surrogate* tells
+    what is near what.
     """
     ranked = history.cube[history.order[: history.good]]
     apart = ranked[:0]
@@ -32,7 +33,8 @@ def left_alone(history: History, surrogate: Surrogate) -> Array:
     while len(apart) < count and len(ranked):
         apart = np.concatenate([apart, ranked[:1]])
         ranked = ranked[~surrogate.near(ranked, ranked[:1])]
-    return apart
+    elsewhere = history.bad[~surrogate.near(history.cube, apart)]
+    return apart[:0] if elsewhere.sum() > len(elsewhere) / 2 else apart
 
 
 def _turn(history: History) -> int:

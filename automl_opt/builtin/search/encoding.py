@@ -56,6 +56,8 @@ class Space:
         numeric: mask ``[p]`` of the genes that are numbers.
         choices: int ``[p]``, how many choices a category has; 0 for a number.
         columns: for each gene its slice of the cube.
+        numbers, number_columns: the genes that are numbers with more than one value, and their
+            columns.
         width: columns of the cube.
         groups: int ``[width]``, the gene that a column of the cube belongs to.
     """
@@ -104,8 +106,8 @@ class Space:
         self.width = width
         sizes = [c.stop - c.start for c in self.columns]
         self.groups = np.repeat(np.arange(len(self)), sizes)
-        self._numbers = np.flatnonzero(self.numeric & ~self.single)
-        self._number_columns = np.array([self.columns[j].start for j in self._numbers], int)
+        self.numbers = np.flatnonzero(self.numeric & ~self.single)
+        self.number_columns = np.array([self.columns[j].start for j in self.numbers], int)
         self._categories = np.flatnonzero(~self.numeric & ~self.single)
 
     # Internal values (what Optuna stores) and genes
@@ -167,8 +169,8 @@ class Space:
     def cube(self, genes: Array) -> Array:
         """The points ``[n, width]`` that *genes* are; exact, so it must be given snapped genes."""
         points = np.zeros((len(genes), self.width))
-        numbers = genes[:, self._numbers]
-        points[:, self._number_columns] = np.where(np.isnan(numbers), 0.5, numbers)
+        numbers = genes[:, self.numbers]
+        points[:, self.number_columns] = np.where(np.isnan(numbers), 0.5, numbers)
         for column in self._categories:
             index = genes[:, column]
             rows = np.flatnonzero(~np.isnan(index))
@@ -178,7 +180,7 @@ class Space:
     def from_cube(self, points: Array) -> Array:
         """The snapped genes nearest to *points* ``[n, width]``: the largest entry is the choice."""
         genes = np.where(self.numeric, 0.5, 0.0) * np.ones((len(points), 1))
-        genes[:, self._numbers] = points[:, self._number_columns]
+        genes[:, self.numbers] = points[:, self.number_columns]
         for column in self._categories:
             genes[:, column] = np.argmax(points[:, self.columns[column]], axis=1)
         return self.snap(genes)

@@ -5,17 +5,16 @@ rough a loss is, and much later in which of twenty numbers it is rougher. The tr
 function of the parameters: what is good is often a bowl or a slope, and few trials show that before
 they show anything else. Its products of two parameters have a variance of their own, which the data
 raise where parameters interact: there are p (p - 1) / 2 of them, and what few trials tell would be
-lost among so many. What is rough on a scale of its own, as Rastrigin's ripples are, is neither the
-process's to follow nor noise: a second, local process has shorter lengthscales, by a factor that is
-fitted.
+lost among so many. The ranges of numbers are warped first (:mod:`warp`). What is rough on a scale
+of its own, as Rastrigin's ripples are, is neither the process's to follow nor noise: a second,
+local process has shorter lengthscales, by a factor that is fitted.
 
 Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1, sections 2.7
 (the trend, its coefficients integrated out), 4.2.2 (the quadratic kernel) and 5.4; a variance for
 each order of interaction by Duvenaud et al. 2011, arXiv:1112.4394; a global and a local process by
 Ba & Joseph 2012, arXiv:1301.2503; log-EI by Ament et al. 2023,
-arXiv:2310.20708. The gradients need no tensor of all differences: with
-``S = M ∘ slope``,
-``Σ_ij S_ij (x_id - x_jd)² = 2 (S1 · x_d² - x_d · S x_d)``.
+arXiv:2310.20708. The gradients need no tensor of all differences: in the points that of
+``Σ_ij S_ij |x_i - x_j|²`` is ``4 (S1 · x - S x)``, and lengthscales and warps have theirs from it.
 """
 
 from __future__ import annotations
@@ -30,19 +29,55 @@ from scipy.linalg import lapack
 from scipy.optimize import minimize
 
 from automl_opt.builtin.search.encoding import Array
+from automl_opt.builtin.search.warp import Slopes, warp
 
 ROOT5 = math.sqrt(5.0)
 JITTER = 1e-6
 CENTRE = 0.5
 """Of the trend: the middle of a parameter's range."""
 OTHERS = ("trend", "products", "signal", "local", "noise", "finer")
-"""What ``theta`` ends with the logarithms of: variances, and how many times greater the weights
-1/ℓ² of the local process are."""
+"""Of a kernel, beside its weights: variances, and how many times greater the weights 1/ℓ² of the
+local process are."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of the points are, and so what a kernel's ``theta`` is.
+
+    ``theta`` has the log weights ``[g]``, the logs of :data:`OTHERS`, and log a ``[m]`` and log b
+    ``[m]`` of the warped columns.
+
+    Args:
+        groups: int ``[width]``, the weight that a column has.
+        warped: int ``[m]``, the columns that are warped.
+    """
+
+    groups: Any
+    warped: Any
+
+    def parts(self, theta: Array) -> tuple[Array, Array, Array]:
+        """Log weights ``[g]``, logs of :data:`OTHERS` and the shapes ``[2, m]`` of the warps."""
+        shapes = len(theta) - 2 * len(self.warped)
+        others = shapes - len(OTHERS)
+        return theta[:others], theta[others:shapes], theta[shapes:].reshape(2, -1)
+
+    def scaled(self, points: Array, theta: Array) -> tuple[Array, Array, Slopes]:
+        """*points* ``[n, width]`` warped and in lengthscales from the middle.
+
+        Returns:
+            They, by how much ``[width]`` they were scaled, and the warps' slopes.
+        """
+        weights, _, shapes = self.parts(theta)
+        roots = np.exp(0.5 * weights[self.groups])
+        bent = points - CENTRE
+        numbers, slopes = warp(points[:, self.warped], shapes)
+        bent[:, self.warped] = numbers - CENTRE
+        return bent * roots, roots, slopes
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Normal priors on the logarithms of a kernel's numbers.
+    """Normal priors on the logarithms of a kernel's numbers; see :class:`Columns`.
 
     Args:
         weight: centre of 1/ℓ², where each parameter's range is 1.
@@ -56,6 +91,7 @@ class Prior:
         local, local_sd: of the variance of the local process.
         noise, noise_sd: of the noise variance.
         finer, finer_sd: of how many times greater the weights of the local process are.
+        warp_sd: of the warps' shapes, which are about 1.
     """
 
     weight: float
@@ -73,22 +109,25 @@ class Prior:
     noise_sd: float = 1.5
     finer: float = 64.0
     finer_sd: float = 2.0
+    warp_sd: float = 0.4
 
-    def centre(self, groups: int) -> Array:
-        """``[groups + 6]``: log weights, then the logs of :data:`OTHERS`."""
-        rest = [self.trend, self.products, 1.0, self.local, self.noise, self.finer]
-        return np.log([self.weight] * groups + rest)
+    def centre(self, columns: Columns) -> Array:
+        """The likeliest ``theta``."""
+        others = [self.trend, self.products, 1.0, self.local, self.noise, self.finer]
+        weights, shapes = int(columns.groups.max(initial=-1)) + 1, 2 * len(columns.warped)
+        return np.log([self.weight] * weights + others + [1.0] * shapes)
 
-    def penalty(self, theta: Array) -> tuple[float, Array]:
+    def penalty(self, theta: Array, columns: Columns) -> tuple[float, Array]:
         """Minus the log density at *theta*, without constants, and its gradient."""
-        groups = len(theta) - len(OTHERS)
-        rest = [self.trend_sd, self.products_sd, self.signal_sd, self.local_sd, self.noise_sd]
-        rest.append(self.finer_sd)
+        others = [self.trend_sd, self.products_sd, self.signal_sd, self.local_sd, self.noise_sd]
+        others.append(self.finer_sd)
+        weights, _, shapes = columns.parts(theta)
         alike = np.flatnonzero(self.alike)
         own = 1.0 - self.common
-        variance = np.array([self.weight_sd] * groups + rest) ** 2
+        deviations = [self.weight_sd] * len(weights) + others + [self.warp_sd] * shapes.size
+        variance = np.square(deviations)
         variance[alike] *= own
-        apart = theta - self.centre(groups)
+        apart = theta - self.centre(columns)
         gradient = apart / variance
         shift = self.common * float(apart[alike].sum()) / (own + self.common * len(alike))
         gradient[alike] -= shift / variance[alike]  # Sherman and Morrison's inverse
@@ -163,18 +202,17 @@ def inverse(matrix: Array) -> tuple[Array, float]:
 
 
 def negative_log_posterior(
-    theta: Array, points: Array, targets: Array, groups: Any, prior: Prior
+    theta: Array, points: Array, targets: Array, columns: Columns, prior: Prior
 ) -> tuple[float, Array]:
     """Minus log (likelihood × prior), without constants, and its gradient in *theta*.
 
     Args:
-        theta: ``[g + 6]``, see :meth:`Prior.centre`.
+        theta: see :class:`Columns`.
         points: ``[n, width]``; targets: ``[n]``, around 0.
-        groups: int ``[width]``, which weight a column has.
     """
-    count = len(theta) - len(OTHERS)
-    trend, products, signal, local, noise, finer = np.exp(theta[count:]).tolist()
-    scaled = (points - CENTRE) * np.exp(0.5 * theta[groups])
+    weights, others, _ = columns.parts(theta)
+    trend, products, signal, local, noise, finer = np.exp(others).tolist()
+    scaled, roots, bends = columns.scaled(points, theta)
     squared = squared_distances(scaled, scaled)
     smooth, slope = process(squared, signal)
     rough, steeper = process(squared, local, finer)
@@ -192,25 +230,29 @@ def negative_log_posterior(
     slope += steeper
     weighted = inverted * slope
     squares = scaled**2
-    by_column = weighted.sum(axis=1) @ squares - np.einsum("ij,ij->j", scaled, weighted @ scaled)
-    weighted = inverted * inner
-    of_slopes = np.einsum("ij,ij->j", scaled, inverted @ scaled)
-    of_bowls = np.einsum("ij,ij->j", squares, inverted @ squares)
-    of_products = np.einsum("ij,ij->j", scaled, weighted @ scaled) - of_bowls
-    by_column += trend * (of_slopes + of_bowls) + products * of_products
-    of_trend = float(inverted.sum() + 2.0 * of_slopes.sum() + of_bowls.sum())
-    gradient = np.empty_like(theta)
-    gradient[:count] = np.bincount(groups, by_column, minlength=count)
-    by_others = [
-        trend * of_trend,
-        products * float(of_products.sum()),
-        float(np.vdot(inverted, smooth)),
-        float(np.vdot(inverted, rough)),
-        noise * float(np.trace(inverted)),
-        by_finer,
-    ]
-    gradient[count:] = 0.5 * np.array(by_others)
-    penalty, slopes = prior.penalty(theta)
+    towards = inverted @ scaled
+    bowls = scaled * (inverted @ squares)
+    across = (inverted * inner) @ scaled - bowls
+    # half the gradient in the scaled points, and from it that in all that they are made with
+    by_point = weighted.sum(axis=1)[:, None] * scaled - weighted @ scaled
+    by_point += trend * (towards + bowls) + products * across
+    by_column = np.einsum("ij,ij->j", scaled, by_point)
+    by_weight = np.bincount(columns.groups, by_column, minlength=len(weights))
+    by_number = 2.0 * (by_point * roots)[:, columns.warped]
+    of_trend = inverted.sum() + 2.0 * np.vdot(scaled, towards) + np.vdot(scaled, bowls)
+    by_others = 0.5 * np.array(
+        [
+            trend * of_trend,
+            products * np.vdot(scaled, across),
+            np.vdot(inverted, smooth),
+            np.vdot(inverted, rough),
+            noise * np.trace(inverted),
+            by_finer,
+        ]
+    )
+    by_a, by_b = (np.einsum("ij,ij->j", by_number, by) for by in (bends.a, bends.b))
+    gradient = np.concatenate([by_weight, by_others, by_a, by_b])
+    penalty, slopes = prior.penalty(theta, columns)
     value = 0.5 * (float(targets @ alpha) + log_determinant) + penalty
     return value, gradient + slopes
 
@@ -218,18 +260,17 @@ def negative_log_posterior(
 def fit(
     points: Array,
     targets: Array,
-    groups: Any,
+    columns: Columns,
     prior: Prior,
     start: Array | None = None,
     iterations: int = 25,
 ) -> Array:
     """The MAP of *theta* (see :func:`negative_log_posterior`), searched from *start*."""
-    count = int(groups.max()) + 1 if len(groups) else 0
-    centre = prior.centre(count)
+    centre = prior.centre(columns)
     found = minimize(
         negative_log_posterior,
         centre if start is None else start,
-        args=(points, targets, groups, prior),
+        args=(points, targets, columns, prior),
         jac=True,
         method="L-BFGS-B",
         bounds=[(c - 12.0, c + 8.0) for c in centre],
@@ -243,20 +284,22 @@ class Posterior:
     """What the process says at new points; far from all data it says 0.
 
     Args:
-        theta: see :func:`negative_log_posterior`.
-        points, targets: ``[n, width]`` and ``[n]``; groups: int ``[width]``.
+        theta: see :class:`Columns`.
+        points, targets: ``[n, width]`` and ``[n]``.
     """
 
-    def __init__(self, theta: Array, points: Array, targets: Array, groups: Any) -> None:
-        self.theta, self.points, self.targets, self.groups = theta, points, targets, groups
-        others = np.exp(theta[-len(OTHERS) :]).tolist()
+    def __init__(self, theta: Array, points: Array, targets: Array, columns: Columns) -> None:
+        self.theta, self.points, self.targets, self.columns = theta, points, targets, columns
+        others = np.exp(columns.parts(theta)[1]).tolist()
         self.trend, self.products, self.signal, self.local, self.noise, self.finer = others
-        self.roots = np.exp(0.5 * theta[groups])
-        self._scaled = (points - CENTRE) * self.roots
+        self._scaled = self._of(points)
         covariance, *_ = self._covariance(self._scaled)
         covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
         self.inverted, _ = inverse(covariance)
         self.alpha = self.inverted @ targets
+
+    def _of(self, points: Array) -> Array:
+        return self.columns.scaled(points, self.theta)[0]
 
     def believing(self, points: Array) -> Posterior:
         """The posterior once *points* have turned out as it expects: its lie about running trials.
@@ -269,12 +312,12 @@ class Posterior:
             self.theta,
             np.concatenate([self.points, points]),
             np.concatenate([self.targets, self.means(points)]),
-            self.groups,
+            self.columns,
         )
 
     def correlation(self, one: Array, other: Array) -> Array:
         """Prior correlation ``[n, m]`` of two sets of points, of the global process."""
-        return matern(squared_distances(one * self.roots, other * self.roots))[0]
+        return matern(squared_distances(self._of(one), self._of(other)))[0]
 
     def _covariance(self, scaled: Array) -> tuple[Array, Array, Array]:
         """Prior covariance ``[n, m]`` with the data; the processes' slope; ``x · x'``."""
@@ -299,13 +342,13 @@ class Posterior:
 
     def means(self, points: Array) -> Array:
         """Posterior means ``[n]``."""
-        covariance, *_ = self._covariance((points - CENTRE) * self.roots)
+        covariance, *_ = self._covariance(self._of(points))
         means: Array = covariance @ self.alpha
         return means
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Posterior means and standard deviations ``[n]`` of the noiseless function."""
-        scaled = (points - CENTRE) * self.roots
+        scaled = self._of(points)
         covariance, *_ = self._covariance(scaled)
         means, deviations, _ = self._moments(scaled, covariance)
         return means, deviations
@@ -318,7 +361,7 @@ class Posterior:
 
     def log_ei_gradient(self, points: Array, target: float) -> tuple[Array, Array]:
         """Log expected improvement ``[n]`` and its gradient ``[n, width]``."""
-        scaled = (points - CENTRE) * self.roots
+        scaled, roots, bends = self.columns.scaled(points, self.theta)
         covariance, slope, inner = self._covariance(scaled)
         means, deviations, solved = self._moments(scaled, covariance)
         z = (target - means) / deviations
@@ -333,7 +376,8 @@ class Posterior:
         across += apart * scaled * (weights @ self._scaled**2)
         norm = squares.sum(axis=1, keepdims=True)
         own = spread[:, None] * scaled * (self.trend + self.products * norm + apart * squares)
-        gradient: Array = 2.0 * self.roots * (towards + across + own)
+        gradient: Array = 2.0 * roots * (towards + across + own)
+        gradient[:, self.columns.warped] *= bends.x
         return np.log(deviations) + log_h, gradient
 
 

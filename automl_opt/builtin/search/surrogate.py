@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from automl_opt.builtin.search.encoding import Array, Mask, Space
-from automl_opt.builtin.search.gp import OTHERS, Posterior, Prior, fit
+from automl_opt.builtin.search.gp import OTHERS, Columns, Posterior, Prior, fit
 from automl_opt.builtin.search.history import History
 from automl_opt.builtin.search.memory import keep_freed
 
@@ -24,6 +24,8 @@ TURNS = ("A", "A", "B")
 GROWTH = 1.14
 ROWS = 250
 """Trials that a process is given at most: the best half of them and the newest half."""
+MANY = 8
+"""Parameters of a flat space above which trials tell less of each."""
 NEAR = 0.6
 """Prior correlation with a point from which on another belongs to its basin."""
 
@@ -70,18 +72,16 @@ def model(history: History, view: str) -> Surrogate:
     space = history.space
     rows = _kept(history)
     points, targets = history.cube[rows], _targets(history, view)[rows]
-    groups, names = _groups(space)
+    columns = _columns(space)
     prior = prior_of(space)
     key = f"kernel.{view}"
     last = history.newest(key)
-    theta = None if last is None else _theta(last, names, prior)
+    theta = None if last is None else _theta(last, space, columns, prior)
     note: Mapping[str, Any] = {}
     if last is None or theta is None or len(history) >= GROWTH * last["n"]:
-        theta = fit(points, targets, groups, prior, theta)
-        weights = dict(zip(names, theta.tolist(), strict=False))
-        others = dict(zip(OTHERS, theta[len(names) :].tolist(), strict=True))
-        note = {key: {"n": len(history), "weights": weights, "others": others}}
-    posterior = Posterior(theta, points, targets, groups)
+        theta = fit(points, targets, columns, prior, theta)
+        note = {key: {"n": len(history), **_noted(theta, space, columns)}}
+    posterior = Posterior(theta, points, targets, columns)
     means = posterior.means(points)
     return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
 
@@ -97,7 +97,7 @@ def prior_of(space: Space) -> Prior:
     """
     numeric = space.numeric[~space.single]
     parameters = max(1, len(numeric))
-    many = 1.0 if space.conditions else max(1.0, parameters / 8.0)
+    many = 1.0 if space.conditions else max(1.0, parameters / MANY)
     return Prior(
         weight=4.0 / max(1.0, parameters / 4.0),
         weight_sd=many**-0.5,
@@ -127,16 +127,33 @@ def _targets(history: History, view: str) -> Array:
     return clipped
 
 
-def _groups(space: Space) -> tuple[Any, tuple[str, ...]]:
-    """Which lengthscale a column of the cube has, and whose they are."""
+def _columns(space: Space) -> Columns:
+    """Those of the cube of *space*: a parameter has one lengthscale, and numbers are warped.
+
+    Not in flat spaces of more than eight parameters: of so many shapes trials tell too little.
+    """
     used = np.unique(space.groups)
-    return np.searchsorted(used, space.groups), tuple(space.names[j] for j in used)
+    groups = np.searchsorted(used, space.groups)
+    numbers = space.number_columns
+    return Columns(groups, numbers if space.conditions or len(used) <= MANY else numbers[:0])
 
 
-def _theta(last: Mapping[str, Any], names: tuple[str, ...], prior: Prior) -> Array:
+def _noted(theta: Array, space: Space, columns: Columns) -> dict[str, dict[str, Any]]:
+    """The kernel as a trial notes it: in parts, by name."""
+    weights, others, shapes = columns.parts(theta)
+    weighed = [space.names[j] for j in np.unique(space.groups)]
+    warped = [space.names[space.groups[column]] for column in columns.warped]
+    return {
+        "weights": dict(zip(weighed, weights.tolist(), strict=True)),
+        "others": dict(zip(OTHERS, others.tolist(), strict=True)),
+        "warps": dict(zip(warped, shapes.T.tolist(), strict=True)),
+    }
+
+
+def _theta(last: Mapping[str, Any], space: Space, columns: Columns, prior: Prior) -> Array:
     """The kernel that *last* notes; what is not in it starts at the prior."""
-    centre = prior.centre(len(names)).tolist()
-    weights, others = last["weights"], last.get("others", {})
-    known = [weights.get(*pair) for pair in zip(names, centre, strict=False)]
-    known += [others.get(*pair) for pair in zip(OTHERS, centre[len(names) :], strict=True)]
-    return np.array(known)
+    parts = _noted(prior.centre(columns), space, columns)
+    for part, values in parts.items():
+        values.update((name, known) for name, known in last.get(part, {}).items() if name in values)
+    weights, others, shapes = (np.array(list(values.values())) for values in parts.values())
+    return np.concatenate([weights, others, shapes.T.ravel()])

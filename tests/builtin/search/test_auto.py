@@ -74,22 +74,23 @@ def test_every_branch_gets_its_share_though_one_looks_best(known):
     assert any("branch floor" in why for why in reasons(study))
 
 
-def test_an_old_incumbent_shares_the_search_with_other_basins():
-    """A narrow basin at .1 that is found at once, and a deeper one at .9 that looks worse."""
+@pytest.mark.parametrize("seed", range(3))
+def test_an_old_incumbent_shares_the_search_with_other_basins(seed):
+    """A well at .2 that is found at once, and a deeper, narrower one at .7."""
 
     def value(values):
-        x = values["x"]
-        return min(10 * abs(x - 0.1), 0.5 + 2 * abs(x - 0.6) - (abs(x - 0.9) < 0.02) * 2)
+        one, other = (values["x"] - 0.2) / 0.1, (values["x"] - 0.7) / 0.03
+        return -np.exp(-(one**2)) - 1.5 * np.exp(-(other**2))
 
-    space = SearchSpace((Entry("x", Float(0.0, 1.0, default=0.1)),))
-    study = run(space, value, 40)
+    space = SearchSpace((Entry("x", Float(0.0, 1.0, default=0.2)),))
+    study = run(space, value, 40, seed=seed)
 
     basins = [why.partition(",")[0] for why in reasons(study)]
-    found = next(t.number for t in study.trials if t.value < 0)
+    found = next(t.number for t in study.trials if t.value < -1.2)
     away = [t.params["x"] for t in study.trials[:found] if "basin" in basins[t.number]]
     assert set(basins) >= {"basin 2", "basin 3"}
-    assert len(away) >= 5
-    assert np.abs(np.array(away) - 0.1).min() > 0.05
+    assert len(away) >= 3
+    assert np.abs(np.array(away) - 0.2).min() > 0.04
 
 
 @pytest.mark.parametrize("seed", range(2))

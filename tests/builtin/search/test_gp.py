@@ -14,14 +14,17 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 from automl_opt.builtin.search.gp import (
     JITTER,
     OTHERS,
+    Columns,
     Posterior,
     Prior,
     fit,
     log_improvement,
     negative_log_posterior,
 )
+from automl_opt.builtin.search.warp import warp
 
-GROUPS = np.array([0, 1, 1, 2])
+SHAPES = [0.4, -0.3, -0.5, 0.2]  # log a and log b of two columns
+COLUMNS = Columns(np.array([0, 1, 1, 2]), warped=np.array([0, 3]))
 PRIOR = Prior(2.0, alike=(True, False, True), common=0.7)
 
 
@@ -34,6 +37,14 @@ def products(x):
     """The products of two different columns, times √2."""
     one, other = np.triu_indices(x.shape[1], 1)
     return math.sqrt(2) * x[:, one] * x[:, other]
+
+
+def warped(points):
+    """As the kernel has them, by the formula."""
+    a, b = np.exp(np.reshape(SHAPES, (2, 2)))
+    bent = points.copy()
+    bent[:, [0, 3]] = 1 - (1 - (0.01 + 0.98 * points[:, [0, 3]]) ** a) ** b
+    return bent
 
 
 class Linear(DotProduct):
@@ -62,30 +73,30 @@ def data():
 
 @pytest.fixture
 def theta():
-    return np.array([0.3, -0.5, 1.2, -0.7, -1.6, 0.2, -1.1, math.log(0.05), math.log(40)])
+    return np.array([0.3, -0.5, 1.2, -0.7, -1.6, 0.2, -1.1, *np.log([0.05, 40]), *SHAPES])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_of_the_posterior_of_the_kernel_is_that_of_finite_differences(data, seed):
     points, targets = data
-    theta = PRIOR.centre(3) + np.random.default_rng(seed).normal(0, 1, 9)
+    theta = PRIOR.centre(COLUMNS) + np.random.default_rng(seed).normal(0, 1, 13)
 
     def value(t):
-        return negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0]
+        return negative_log_posterior(t, points, targets, COLUMNS, PRIOR)[0]
 
-    _, gradient = negative_log_posterior(theta, points, targets, GROUPS, PRIOR)
+    _, gradient = negative_log_posterior(theta, points, targets, COLUMNS, PRIOR)
 
     np.testing.assert_allclose(gradient, approx_fprime(theta, value, 1e-6), rtol=1e-3, atol=1e-3)
 
 
 def test_the_prior_is_a_normal_one_in_which_like_weights_share_a_part():
-    prior = Prior(2.0, weight_sd=1.2, alike=(True, False, True), common=0.7)
-    covariance = np.diag([1.2, 1.2, 1.2, 1.5, 1.5, 0.7, 2.0, 1.5, 2.0]) ** 2
+    prior = Prior(2.0, weight_sd=1.2, warp_sd=0.3, alike=(True, False, True), common=0.7)
+    covariance = np.diag([1.2, 1.2, 1.2, 1.5, 1.5, 0.7, 2.0, 1.5, 2.0] + [0.3] * 4) ** 2
     covariance[0, 2] = covariance[2, 0] = 0.7 * 1.2**2
-    dense = multivariate_normal(prior.centre(3), covariance)
-    one, other = prior.centre(3) + np.random.default_rng(0).normal(0, 1, (2, 9))
+    dense = multivariate_normal(prior.centre(COLUMNS), covariance)
+    one, other = prior.centre(COLUMNS) + np.random.default_rng(0).normal(0, 1, (2, 13))
 
-    difference = prior.penalty(one)[0] - prior.penalty(other)[0]
+    difference = prior.penalty(one, COLUMNS)[0] - prior.penalty(other, COLUMNS)[0]
 
     assert difference == pytest.approx(dense.logpdf(other) - dense.logpdf(one))
 
@@ -96,7 +107,9 @@ def test_a_weight_of_which_nothing_is_known_follows_those_that_it_is_like():
     targets = np.sin(12 * points[:, :3]).sum(axis=1)
     prior = Prior(2.0, alike=(True, True, True, True, False), common=0.8)
 
-    found = fit(points, targets, np.arange(5), prior, iterations=100)[:5] - prior.centre(5)[:5]
+    columns = Columns(np.arange(5), warped=np.arange(0))
+
+    found = (fit(points, targets, columns, prior, iterations=100) - prior.centre(columns))[:5]
 
     assert found[:3].min() > 0.5
     expected = 0.8 * found[:3].sum() / (0.2 + 0.8 * 3)  # of a normal one, given the three
@@ -107,16 +120,16 @@ def test_a_weight_of_which_nothing_is_known_follows_those_that_it_is_like():
 def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
     points, targets = data
     new = np.random.default_rng(1).random((7, 4))
-    lengths = np.exp(-0.5 * theta[GROUPS])
-    trend, across, signal, local = (ConstantKernel(v) for v in np.exp(theta[-6:-2]))
+    lengths = np.exp(-0.5 * theta[COLUMNS.groups])
+    trend, across, signal, local = (ConstantKernel(v) for v in np.exp(theta[3:7]))
     kernel = trend * Linear(bowls, 1.0 / lengths) + across * Linear(products, 1.0 / lengths)
     kernel += signal * Matern(lengths, nu=2.5) + local * Matern(lengths / math.sqrt(40), nu=2.5)
-    twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[-2]) + JITTER, optimizer=None)
-    twin.fit(points, targets)
+    twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[7]) + JITTER, optimizer=None)
+    twin.fit(warped(points), targets)
 
-    means, deviations = Posterior(theta, points, targets, GROUPS).predict(new)
+    means, deviations = Posterior(theta, points, targets, COLUMNS).predict(new)
 
-    expected, expected_deviations = twin.predict(new, return_std=True)
+    expected, expected_deviations = twin.predict(warped(new), return_std=True)
     np.testing.assert_allclose(means, expected, rtol=1e-8)
     np.testing.assert_allclose(deviations, expected_deviations, rtol=1e-6)
 
@@ -124,12 +137,12 @@ def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
 def test_the_fit_is_no_worse_than_any_of_many_random_kernels(data):
     points, targets = data
 
-    found = fit(points, targets, GROUPS, PRIOR, iterations=100)
+    found = fit(points, targets, COLUMNS, PRIOR, iterations=100)
 
-    reached, gradient = negative_log_posterior(found, points, targets, GROUPS, PRIOR)
-    random = PRIOR.centre(3) + np.random.default_rng(0).normal(0, 1.5, (200, 9))
+    reached, gradient = negative_log_posterior(found, points, targets, COLUMNS, PRIOR)
+    random = PRIOR.centre(COLUMNS) + np.random.default_rng(0).normal(0, 1.5, (200, 13))
     assert reached <= min(
-        negative_log_posterior(t, points, targets, GROUPS, PRIOR)[0] for t in random
+        negative_log_posterior(t, points, targets, COLUMNS, PRIOR)[0] for t in random
     )
     np.testing.assert_allclose(gradient, 0.0, atol=1e-2)
 
@@ -142,9 +155,11 @@ def test_ripples_are_told_from_noise(rippled):
     targets = 4 * ((points - 0.4) ** 2).sum(axis=1)
     targets += 0.3 * (ripples if rippled else rng.standard_normal(100))
 
-    theta = fit(points, (targets - targets.mean()) / targets.std(), np.arange(2), Prior(2.0))
+    columns = Columns(np.arange(2), warped=np.arange(2))
 
-    others = dict(zip(OTHERS, np.exp(theta[2:]), strict=True))
+    theta = fit(points, (targets - targets.mean()) / targets.std(), columns, Prior(2.0))
+
+    others = dict(zip(OTHERS, np.exp(columns.parts(theta)[1]), strict=True))
     assert others["trend"] > 0.1
     if rippled:
         assert others["local"] > 20 * others["noise"]
@@ -153,7 +168,7 @@ def test_ripples_are_told_from_noise(rippled):
 
 
 def test_the_gradient_of_log_ei_is_that_of_finite_differences(data, theta):
-    posterior = Posterior(theta, *data, GROUPS)
+    posterior = Posterior(theta, *data, COLUMNS)
     new = np.random.default_rng(1).random((5, 4))
 
     value, gradient = posterior.log_ei_gradient(new, target=-0.5)
@@ -178,7 +193,7 @@ def test_log_improvement_is_the_logarithm_where_that_can_be_taken_and_falls_beyo
 
 
 def test_a_believed_point_is_certain_and_moves_no_mean(data, theta):
-    posterior = Posterior(theta, *data, GROUPS)
+    posterior = Posterior(theta, *data, COLUMNS)
     new = np.random.default_rng(1).random((3, 4))
     elsewhere = np.random.default_rng(2).random((4, 4))
 
@@ -186,3 +201,15 @@ def test_a_believed_point_is_certain_and_moves_no_mean(data, theta):
 
     np.testing.assert_allclose(believing.means(elsewhere), posterior.means(elsewhere), atol=1e-8)
     assert (believing.predict(new)[1] < posterior.predict(new)[1]).all()
+
+
+def test_a_range_that_changes_at_one_end_alone_is_bent():
+    points = np.random.default_rng(0).random((60, 2))
+    targets = np.sin(20 * points[:, 0] ** 4) + np.sin(6 * points[:, 1])
+    columns = Columns(np.arange(2), warped=np.arange(2))
+
+    theta = fit(points, targets, columns, Prior(2.0), iterations=100)
+
+    middles, _ = warp(np.array([[0.5, 0.5]]), columns.parts(theta)[2])
+    assert middles[0, 0] < 0.25  # the upper half takes most of the room
+    assert middles[0, 1] == pytest.approx(0.5, abs=0.1)

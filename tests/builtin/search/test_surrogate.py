@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
 from automl_opt.api import Float, OneOf, SearchSpace
@@ -21,7 +21,7 @@ from automl_opt.builtin.search.surrogate import ROWS, TURNS, model, prior_of
 from automl_opt.core.space import Entry
 from automl_opt.training.memory import OTHERS
 
-from .bowls import bowls
+from .bowls import bowls, history_of
 
 VIEWS = sorted(set(TURNS))
 
@@ -75,6 +75,19 @@ def test_the_more_numbers_a_flat_space_has_the_less_is_left_to_the_trials():
     assert few.finer < many.finer < more.finer
 
 
+@pytest.mark.parametrize(("numbers", "flat", "warped"), [(7, True, 7), (8, True, 0), (8, False, 8)])
+def test_ranges_are_bent_where_parameters_are_few_or_conditional(numbers, flat, warped):
+    ranges = {"kind": CategoricalDistribution(("a", "b"))}
+    ranges |= {f"x{k}": FloatDistribution(0.0, 1.0) for k in range(numbers)}
+    trials = [({"kind": "a", **{f"x{k}": 0.1 * n for k in range(numbers)}}, n) for n in range(5)]
+    if not flat:
+        trials += [({"kind": "b"}, 9.0)]
+
+    noted = model(history_of(trials, ranges), "A").note["kernel.A"]
+
+    assert len(noted["warps"]) == warped
+
+
 def test_views_leave_the_order_of_the_trials_as_it_is():
     history = bowls(40)
 
@@ -100,11 +113,14 @@ def test_a_fit_starts_from_what_is_known_of_the_one_before():
     first = model(bowls(50), "A")
     noted = first.note["kernel.A"]
     forgetful = {"kernel.A": {**noted, "weights": {"x": noted["weights"]["x"]}}}
+    del forgetful["kernel.A"]["warps"]
 
     same = model(bowls(50, forgetful), "A").posterior.theta
 
-    np.testing.assert_array_equal(np.delete(same, 1), np.delete(first.posterior.theta, 1))
+    np.testing.assert_array_equal(same[[0, *range(2, 8)]], first.posterior.theta[[0, *range(2, 8)]])
     assert same[1] == pytest.approx(math.log(4.0))  # the prior's
+    assert not same[8:].any()
+    assert first.posterior.theta[8:].any()
 
 
 @pytest.mark.skipif(
