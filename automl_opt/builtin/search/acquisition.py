@@ -3,11 +3,11 @@
 A trial serves a branch that is short of trials (:mod:`branches`), or a basin apart from an old
 incumbent (:mod:`basins`), or else the whole space. Candidates are ranked by log expected
 improvement (Jones et al. 1998; Ament et al. 2023, arXiv:2310.20708), to which the declared priors
-add, and the best of them follow its gradient first. Where a space is
-conditional or other trials are running, what is to be improved on is drawn anew below the best:
-some trials explore more than others, and those that run at the same time are apart. These are the
-targets of Jones 2001, doi:10.1023/A:1012771025575, at random as is the confidence bound of Berk et
-al. 2020, arXiv:2006.04296.
+add, and the best of them follow its gradient first. Where a space is conditional or other trials
+are running, what is to be improved on is drawn anew below the best: some trials explore more than
+others, and those that run at the same time are apart. These are the targets of Jones 2001,
+doi:10.1023/A:1012771025575, at random as is the confidence bound of Berk et al. 2020,
+arXiv:2006.04296.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from automl_opt.builtin.search.surrogate import Surrogate, model, view_of
 STEPS = 20
 """Evaluations of the gradient at most, of all climbing candidates at once."""
 MARGIN = 0.5
-"""Mean of what such a trial has to promise beyond the best; 2 is what the best is ahead of the
-median trial."""
+"""Mean of what is drawn: how far below the best; the median trial is 2 above it."""
 FLAT = 1e-3
 """A step that raises a candidate's log-EI by less is its last."""
 
@@ -105,13 +104,13 @@ def acquisition(history: History) -> Acquisition:
     surrogate = model(history, view_of(history))
     parents, banned = history.order[: history.good], history.cube[:0]
     branch = short_branch(history)
+    margin = 0.0
     if branch is not None:
         parents = parents[branch.rows(history.genes[parents])]
     else:
         banned = left_alone(history, surrogate)
         outside = parents[~surrogate.near(history.cube[parents], banned)]
         parents = outside if len(outside) else parents
-    margin = 0.0
-    if branch is None and (history.space.conditions or len(history.pending_genes)):
-        margin = MARGIN * np.random.default_rng([history.seed, history.index]).exponential()
+        if history.space.conditions or len(history.pending_genes):
+            margin = MARGIN * np.random.default_rng([history.seed, history.index]).exponential()
     return Acquisition(history, surrogate, branch, banned, margin, parents)

@@ -91,7 +91,7 @@ class Prior:
         local, local_sd: of the variance of the local process.
         noise, noise_sd: of the noise variance.
         finer, finer_sd: of how many times greater the weights of the local process are.
-        warp_sd: of the warps' shapes, which are about 1.
+        warp_sd: of the logarithms of the warps' a and b, which are about 1.
     """
 
     weight: float

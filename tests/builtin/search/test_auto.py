@@ -79,7 +79,7 @@ def test_an_old_incumbent_shares_the_search_with_other_basins(seed):
     """A well at .2 that is found at once, and a deeper, narrower one at .7."""
 
     def value(values):
-        one, other = (values["x"] - 0.2) / 0.1, (values["x"] - 0.7) / 0.03
+        one, other = (values["x"] - 0.2) / 0.1, (values["x"] - 0.7) / 0.02
         return -np.exp(-(one**2)) - 1.5 * np.exp(-(other**2))
 
     space = SearchSpace((Entry("x", Float(0.0, 1.0, default=0.2)),))
@@ -89,8 +89,8 @@ def test_an_old_incumbent_shares_the_search_with_other_basins(seed):
     found = next(t.number for t in study.trials if t.value < -1.2)
     away = [t.params["x"] for t in study.trials[:found] if "basin" in basins[t.number]]
     assert set(basins) >= {"basin 2", "basin 3"}
-    assert len(away) >= 3
-    assert np.abs(np.array(away) - 0.2).min() > 0.04
+    assert len(away) >= 5
+    assert np.abs(np.array(away) - 0.2).min() > 0.05
 
 
 @pytest.mark.parametrize("seed", range(2))
