@@ -22,6 +22,8 @@ from automl_opt.builtin.search.sampler import Drafts, HistorySampler
 
 CLIMBING = 8
 """Candidates that follow the gradient of log-EI."""
+POOL = 40_000
+"""Candidates times trials, roughly: what the covariances between them cost."""
 KEPT = 24
 """Candidates that are proposed, best first: the later ones serve where the first was tried."""
 
@@ -43,15 +45,19 @@ class AutoSampler(HistorySampler):
 
 
 def _pool(history: History, rng: np.random.Generator, parents: Any, branch: Branch | None) -> Array:
-    """Candidates: uniform, children, and the best moved by much and by little."""
+    """Candidates: uniform, children, and the best moved by much and by little.
+
+    A hundred each; after a hundred trials fewer, so that a trial costs no more.
+    """
     space = history.space
-    parts = [space.loose(rng, 100) if branch is None else branch.draw(history, rng, 300)]
+    each = int(np.clip(POOL / 4 / len(history), 40, 100))
+    parts = [space.loose(rng, each) if branch is None else branch.draw(history, rng, 3 * each)]
     if len(parents):
         elite = history.genes[parents]
         parts += [
-            children(space, rng, elite, 100),
-            perturbed(space, rng, elite[:6], 100, 0.1),
-            perturbed(space, rng, elite[:2], 100, 0.02),
+            children(space, rng, elite, each),
+            perturbed(space, rng, elite[:6], each, 0.1),
+            perturbed(space, rng, elite[:2], each, 0.02),
         ]
     if history.priors is not None:
         parts.append(history.priors.draw(rng, 50))

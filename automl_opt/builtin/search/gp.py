@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 from scipy.linalg import lapack
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from automl_opt.builtin.search.encoding import Array
 from automl_opt.builtin.search.warp import Slopes, warp
@@ -38,6 +38,26 @@ CENTRE = 0.5
 OTHERS = ("trend", "products", "signal", "local", "noise", "finer")
 """Of a kernel, beside its weights: variances, and how many times greater the weights 1/ℓ² of the
 local process are."""
+
+
+class Scaled:
+    """Points warped and in lengthscales from the middle.
+
+    Args:
+        points: ``[n, width]``; its squares and their sums ``[n]`` are kept.
+        roots: by how much ``[width]`` they were scaled.
+        bends: the warps' slopes.
+    """
+
+    def __init__(self, points: Array, roots: Array, bends: Slopes) -> None:
+        self.points, self.roots, self.bends = points, roots, bends
+        self.squares: Array = points * points
+        self.norms: Array = self.squares.sum(axis=1)
+
+    def inner(self, other: Scaled) -> Array:
+        """``x · x'`` of all pairs: ``[n, m]``."""
+        inner: Array = self.points @ other.points.T
+        return inner
 
 
 @dataclass(frozen=True)
@@ -61,18 +81,14 @@ class Columns:
         others = shapes - len(OTHERS)
         return theta[:others], theta[others:shapes], theta[shapes:].reshape(2, -1)
 
-    def scaled(self, points: Array, theta: Array) -> tuple[Array, Array, Slopes]:
-        """*points* ``[n, width]`` warped and in lengthscales from the middle.
-
-        Returns:
-            They, by how much ``[width]`` they were scaled, and the warps' slopes.
-        """
+    def scaled(self, points: Array, theta: Array) -> Scaled:
+        """*points* ``[n, width]`` warped and in lengthscales from the middle."""
         weights, _, shapes = self.parts(theta)
         roots = np.exp(0.5 * weights[self.groups])
         bent = points - CENTRE
-        numbers, slopes = warp(points[:, self.warped], shapes)
+        numbers, bends = warp(points[:, self.warped], shapes)
         bent[:, self.warped] = numbers - CENTRE
-        return bent * roots, roots, slopes
+        return Scaled(bent * roots, roots, bends)
 
 
 @dataclass(frozen=True)
@@ -161,27 +177,26 @@ def process(squared: Array, variance: float, finer: float = 1.0) -> tuple[Array,
 
 
 def trend_covariance(
-    one: Array, other: Array, variance: float, products: float
-) -> tuple[Array, Array]:
-    """Of the trend, between the rows of two scaled sets of points, and ``x · x'``: ``[n, m]``.
+    one: Scaled, other: Scaled, inner: Array, variance: float, products: float
+) -> Array:
+    """Of the trend, between two sets of points with products *inner*: ``[n, m]``.
 
     ``variance · (1 + 2 x · x' + Σ x_d² x'_d²) + products · ((x · x')² - Σ x_d² x'_d²)``: with equal
     variances the quadratic kernel.
     """
-    inner = one @ other.T
     covariance = products * inner
     covariance += 2.0 * variance
     covariance *= inner
-    covariance += ((variance - products) * one**2) @ (other**2).T
+    covariance += ((variance - products) * one.squares) @ other.squares.T
     covariance += variance
-    return covariance, inner
+    return covariance
 
 
-def squared_distances(one: Array, other: Array) -> Array:
-    """``[n, m]`` between the rows of two already scaled sets of points."""
-    squared = one @ (-2.0 * other.T)
-    squared += np.einsum("ij,ij->i", one, one)[:, None]
-    squared += np.einsum("ij,ij->i", other, other)
+def squared_distances(one: Scaled, other: Scaled, inner: Array) -> Array:
+    """``[n, m]`` of two sets of points with products *inner*."""
+    squared = -2.0 * inner
+    squared += one.norms[:, None]
+    squared += other.norms
     return np.maximum(squared, 0.0, out=squared)
 
 
@@ -212,11 +227,12 @@ def negative_log_posterior(
     """
     weights, others, _ = columns.parts(theta)
     trend, products, signal, local, noise, finer = np.exp(others).tolist()
-    scaled, roots, bends = columns.scaled(points, theta)
-    squared = squared_distances(scaled, scaled)
+    at = columns.scaled(points, theta)
+    inner = at.inner(at)
+    squared = squared_distances(at, at, inner)
     smooth, slope = process(squared, signal)
     rough, steeper = process(squared, local, finer)
-    covariance, inner = trend_covariance(scaled, scaled, trend, products)
+    covariance = trend_covariance(at, at, inner, trend, products)
     covariance += smooth
     covariance += rough
     covariance[np.diag_indices_from(covariance)] += noise + JITTER
@@ -229,16 +245,16 @@ def negative_log_posterior(
     by_finer = float(np.vdot(inverted, squared * steeper))
     slope += steeper
     weighted = inverted * slope
-    squares = scaled**2
+    scaled = at.points
     towards = inverted @ scaled
-    bowls = scaled * (inverted @ squares)
+    bowls = scaled * (inverted @ at.squares)
     across = (inverted * inner) @ scaled - bowls
     # half the gradient in the scaled points, and from it that in all that they are made with
     by_point = weighted.sum(axis=1)[:, None] * scaled - weighted @ scaled
     by_point += trend * (towards + bowls) + products * across
     by_column = np.einsum("ij,ij->j", scaled, by_point)
     by_weight = np.bincount(columns.groups, by_column, minlength=len(weights))
-    by_number = 2.0 * (by_point * roots)[:, columns.warped]
+    by_number = 2.0 * (by_point * at.roots)[:, columns.warped]
     of_trend = inverted.sum() + 2.0 * np.vdot(scaled, towards) + np.vdot(scaled, bowls)
     by_others = 0.5 * np.array(
         [
@@ -250,7 +266,7 @@ def negative_log_posterior(
             by_finer,
         ]
     )
-    by_a, by_b = (np.einsum("ij,ij->j", by_number, by) for by in (bends.a, bends.b))
+    by_a, by_b = (np.einsum("ij,ij->j", by_number, by) for by in (at.bends.a, at.bends.b))
     gradient = np.concatenate([by_weight, by_others, by_a, by_b])
     penalty, slopes = prior.penalty(theta, columns)
     value = 0.5 * (float(targets @ alpha) + log_determinant) + penalty
@@ -264,9 +280,23 @@ def fit(
     prior: Prior,
     start: Array | None = None,
     iterations: int = 25,
+    flat: float = 0.02,
 ) -> Array:
-    """The MAP of *theta* (see :func:`negative_log_posterior`), searched from *start*."""
+    """The MAP of *theta* (see :func:`negative_log_posterior`), searched from *start*.
+
+    Args:
+        iterations: how many at most.
+        flat: one that raises the log posterior by less is the last.
+    """
     centre = prior.centre(columns)
+    reached = math.inf
+
+    def stop(intermediate_result: OptimizeResult) -> None:
+        nonlocal reached
+        before, reached = reached, float(intermediate_result.fun)
+        if before - reached < flat:
+            raise StopIteration
+
     found = minimize(
         negative_log_posterior,
         centre if start is None else start,
@@ -275,6 +305,7 @@ def fit(
         method="L-BFGS-B",
         bounds=[(c - 12.0, c + 8.0) for c in centre],
         options={"maxiter": iterations, "maxcor": 10},
+        callback=stop,
     )
     theta: Array = found.x
     return theta if np.isfinite(theta).all() else centre
@@ -292,14 +323,17 @@ class Posterior:
         self.theta, self.points, self.targets, self.columns = theta, points, targets, columns
         others = np.exp(columns.parts(theta)[1]).tolist()
         self.trend, self.products, self.signal, self.local, self.noise, self.finer = others
-        self._scaled = self._of(points)
-        covariance, *_ = self._covariance(self._scaled)
+        self._at = columns.scaled(points, theta)
+        covariance, *_ = self._covariance(self._at)
         covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
         self.inverted, _ = inverse(covariance)
         self.alpha = self.inverted @ targets
 
-    def _of(self, points: Array) -> Array:
-        return self.columns.scaled(points, self.theta)[0]
+    @property
+    def fitted(self) -> Array:
+        """Posterior means ``[n]`` at its own points: ``K α = y - (σ² + jitter) α``."""
+        means: Array = self.targets - (self.noise + JITTER) * self.alpha
+        return means
 
     def believing(self, points: Array) -> Posterior:
         """The posterior once *points* have turned out as it expects: its lie about running trials.
@@ -317,12 +351,14 @@ class Posterior:
 
     def correlation(self, one: Array, other: Array) -> Array:
         """Prior correlation ``[n, m]`` of two sets of points, of the global process."""
-        return matern(squared_distances(self._of(one), self._of(other)))[0]
+        at, others = (self.columns.scaled(points, self.theta) for points in (one, other))
+        return matern(squared_distances(at, others, at.inner(others)))[0]
 
-    def _covariance(self, scaled: Array) -> tuple[Array, Array, Array]:
+    def _covariance(self, at: Scaled) -> tuple[Array, Array, Array]:
         """Prior covariance ``[n, m]`` with the data; the processes' slope; ``x · x'``."""
-        squared = squared_distances(scaled, self._scaled)
-        covariance, inner = trend_covariance(scaled, self._scaled, self.trend, self.products)
+        inner = at.inner(self._at)
+        squared = squared_distances(at, self._at, inner)
+        covariance = trend_covariance(at, self._at, inner, self.trend, self.products)
         smooth, slope = process(squared, self.signal)
         rough, steeper = process(squared, self.local, self.finer)
         covariance += smooth
@@ -330,27 +366,26 @@ class Posterior:
         slope += steeper
         return covariance, slope, inner
 
-    def _moments(self, scaled: Array, covariance: Array) -> tuple[Array, Array, Array]:
+    def _moments(self, at: Scaled, covariance: Array) -> tuple[Array, Array, Array]:
         """Posterior means and standard deviations ``[n]``, and ``covariance @ inverted``."""
         solved = covariance @ self.inverted
-        squares = scaled**2
-        norm, fourth = squares.sum(axis=1), (squares * squares).sum(axis=1)
-        prior = self.signal + self.local + self.trend * (1.0 + 2.0 * norm + fourth)
-        prior += self.products * (norm * norm - fourth)
+        fourth = np.einsum("ij,ij->i", at.squares, at.squares)
+        prior = self.signal + self.local + self.trend * (1.0 + 2.0 * at.norms + fourth)
+        prior += self.products * (at.norms**2 - fourth)
         variance = np.maximum(prior - np.einsum("ij,ij->i", solved, covariance), 1e-12)
         return covariance @ self.alpha, np.sqrt(variance), solved
 
     def means(self, points: Array) -> Array:
         """Posterior means ``[n]``."""
-        covariance, *_ = self._covariance(self._of(points))
+        covariance, *_ = self._covariance(self.columns.scaled(points, self.theta))
         means: Array = covariance @ self.alpha
         return means
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Posterior means and standard deviations ``[n]`` of the noiseless function."""
-        scaled = self._of(points)
-        covariance, *_ = self._covariance(scaled)
-        means, deviations, _ = self._moments(scaled, covariance)
+        at = self.columns.scaled(points, self.theta)
+        covariance, *_ = self._covariance(at)
+        means, deviations, _ = self._moments(at, covariance)
         return means, deviations
 
     def log_ei(self, points: Array, target: float) -> Array:
@@ -361,23 +396,23 @@ class Posterior:
 
     def log_ei_gradient(self, points: Array, target: float) -> tuple[Array, Array]:
         """Log expected improvement ``[n]`` and its gradient ``[n, width]``."""
-        scaled, roots, bends = self.columns.scaled(points, self.theta)
-        covariance, slope, inner = self._covariance(scaled)
-        means, deviations, solved = self._moments(scaled, covariance)
+        at = self.columns.scaled(points, self.theta)
+        covariance, slope, inner = self._covariance(at)
+        means, deviations, solved = self._moments(at, covariance)
         z = (target - means) / deviations
         log_h, ratio = log_improvement(z)
         rise = -ratio / deviations  # of the gain, by the mean and by half the variance
         spread = (1.0 - ratio * z) / deviations**2
         weights = rise[:, None] * self.alpha - spread[:, None] * solved
         w = weights * slope
-        towards = w.sum(axis=1)[:, None] * scaled - w @ self._scaled
-        squares, apart = scaled**2, self.trend - self.products
-        across = ((self.trend + self.products * inner) * weights) @ self._scaled
-        across += apart * scaled * (weights @ self._scaled**2)
-        norm = squares.sum(axis=1, keepdims=True)
-        own = spread[:, None] * scaled * (self.trend + self.products * norm + apart * squares)
-        gradient: Array = 2.0 * roots * (towards + across + own)
-        gradient[:, self.columns.warped] *= bends.x
+        towards = w.sum(axis=1)[:, None] * at.points - w @ self._at.points
+        apart = self.trend - self.products
+        across = ((self.trend + self.products * inner) * weights) @ self._at.points
+        across += apart * at.points * (weights @ self._at.squares)
+        bowls = self.trend + self.products * at.norms[:, None] + apart * at.squares
+        own = spread[:, None] * at.points * bowls
+        gradient: Array = 2.0 * at.roots * (towards + across + own)
+        gradient[:, self.columns.warped] *= at.bends.x
         return np.log(deviations) + log_h, gradient
 
 

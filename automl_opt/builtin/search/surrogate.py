@@ -24,6 +24,8 @@ TURNS = ("A", "A", "B")
 GROWTH = 1.14
 ROWS = 250
 """Trials that a process is given at most: the best half of them and the newest half."""
+ITERATIONS = 2500
+"""Of a fit, times the trials that it is of."""
 MANY = 8
 """Parameters of a flat space above which trials tell less of each."""
 NEAR = 0.6
@@ -79,11 +81,12 @@ def model(history: History, view: str) -> Surrogate:
     theta = None if last is None else _theta(last, space, columns, prior)
     note: Mapping[str, Any] = {}
     if last is None or theta is None or len(history) >= GROWTH * last["n"]:
-        theta = fit(points, targets, columns, prior, theta)
+        iterations = int(np.clip(ITERATIONS / len(rows), 10, 25))
+        theta = fit(points, targets, columns, prior, theta, iterations)
         note = {key: {"n": len(history), **_noted(theta, space, columns)}}
     posterior = Posterior(theta, points, targets, columns)
-    means = posterior.means(points)
-    return Surrogate(view, posterior.believing(history.pending_cube), rows, means, note)
+    believing = posterior.believing(history.pending_cube)
+    return Surrogate(view, believing, rows, posterior.fitted, note)
 
 
 def prior_of(space: Space) -> Prior:

@@ -20,11 +20,36 @@ EDGE = 0.01
 
 @dataclass(frozen=True)
 class Slopes:
-    """Derivatives of warped numbers, each ``[n, m]``: by log a, by log b, and by the number."""
+    """Derivatives of warped numbers, each ``[n, m]``, worked out when asked for."""
 
-    a: Array
-    b: Array
-    x: Array
+    shapes: Array
+    logs: Array
+    rest: Array
+
+    @property
+    def a(self) -> Array:
+        """By log a."""
+        return self._steep * self.logs
+
+    @property
+    def b(self) -> Array:
+        """By log b."""
+        b = np.exp(self.shapes[1])
+        slope: Array = -b * self.rest * np.exp(b * self.rest)
+        return slope
+
+    @property
+    def x(self) -> Array:
+        """By the number."""
+        slope: Array = self._steep * np.exp(-self.logs) * (1.0 - 2.0 * EDGE)
+        return slope
+
+    @property
+    def _steep(self) -> Array:
+        """By the logarithm of the number."""
+        a, b = np.exp(self.shapes)
+        slope: Array = a * b * np.exp(a * self.logs + (b - 1.0) * self.rest)
+        return slope
 
 
 def warp(numbers: Array, shapes: Array) -> tuple[Array, Slopes]:
@@ -35,9 +60,5 @@ def warp(numbers: Array, shapes: Array) -> tuple[Array, Slopes]:
     """
     a, b = np.exp(shapes)
     logs = np.log(EDGE + (1.0 - 2.0 * EDGE) * numbers)
-    power = np.exp(a * logs)
-    rest = np.log1p(-power)
-    tail = np.exp(b * rest)
-    steep = b * power * np.exp((b - 1.0) * rest)
-    by_x = a * steep * np.exp(-logs) * (1.0 - 2.0 * EDGE)
-    return 1.0 - tail, Slopes(a * steep * logs, -b * tail * rest, by_x)
+    rest = np.log1p(-np.exp(a * logs))
+    return 1.0 - np.exp(b * rest), Slopes(shapes, logs, rest)

@@ -83,7 +83,7 @@ def test_an_old_incumbent_shares_the_search_with_other_basins(seed):
         return -np.exp(-(one**2)) - 1.5 * np.exp(-(other**2))
 
     space = SearchSpace((Entry("x", Float(0.0, 1.0, default=0.2)),))
-    study = run(space, value, 40, seed=seed)
+    study = run(space, value, 60, seed=seed)
 
     basins = [why.partition(",")[0] for why in reasons(study)]
     found = next(t.number for t in study.trials if t.value < -1.2)

@@ -109,7 +109,8 @@ def test_a_weight_of_which_nothing_is_known_follows_those_that_it_is_like():
 
     columns = Columns(np.arange(5), warped=np.arange(0))
 
-    found = (fit(points, targets, columns, prior, iterations=100) - prior.centre(columns))[:5]
+    theta = fit(points, targets, columns, prior, iterations=100, flat=0.0)
+    found = (theta - prior.centre(columns))[:5]
 
     assert found[:3].min() > 0.5
     expected = 0.8 * found[:3].sum() / (0.2 + 0.8 * 3)  # of a normal one, given the three
@@ -134,10 +135,16 @@ def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
     np.testing.assert_allclose(deviations, expected_deviations, rtol=1e-6)
 
 
+def test_what_it_says_of_its_own_points_needs_no_prediction(data, theta):
+    posterior = Posterior(theta, *data, COLUMNS)
+
+    np.testing.assert_allclose(posterior.fitted, posterior.means(data[0]), atol=1e-8)
+
+
 def test_the_fit_is_no_worse_than_any_of_many_random_kernels(data):
     points, targets = data
 
-    found = fit(points, targets, COLUMNS, PRIOR, iterations=100)
+    found = fit(points, targets, COLUMNS, PRIOR, iterations=100, flat=0.0)
 
     reached, gradient = negative_log_posterior(found, points, targets, COLUMNS, PRIOR)
     random = PRIOR.centre(COLUMNS) + np.random.default_rng(0).normal(0, 1.5, (200, 13))
@@ -145,6 +152,19 @@ def test_the_fit_is_no_worse_than_any_of_many_random_kernels(data):
         negative_log_posterior(t, points, targets, COLUMNS, PRIOR)[0] for t in random
     )
     np.testing.assert_allclose(gradient, 0.0, atol=1e-2)
+
+
+def test_a_fit_that_ends_where_little_is_left_to_gain_is_nearly_as_good(data):
+    points, targets = data
+    reached = [
+        negative_log_posterior(
+            fit(points, targets, COLUMNS, PRIOR, iterations=200, **flat),
+            *(points, targets, COLUMNS, PRIOR),
+        )[0]
+        for flat in ({}, {"flat": 0.0})
+    ]
+
+    assert 0.0 < reached[0] - reached[1] < 0.1
 
 
 @pytest.mark.parametrize("rippled", [True, False])
@@ -208,7 +228,7 @@ def test_a_range_that_changes_at_one_end_alone_is_bent():
     targets = np.sin(20 * points[:, 0] ** 4) + np.sin(6 * points[:, 1])
     columns = Columns(np.arange(2), warped=np.arange(2))
 
-    theta = fit(points, targets, columns, Prior(2.0), iterations=100)
+    theta = fit(points, targets, columns, Prior(2.0), iterations=100, flat=0.0)
 
     middles, _ = warp(np.array([[0.5, 0.5]]), columns.parts(theta)[2])
     assert middles[0, 0] < 0.25  # the upper half takes most of the room
