@@ -25,7 +25,7 @@ GROWTH = 1.14
 ROWS = 250
 """Trials that a process is given at most: the best half of them and the newest half."""
 ITERATIONS = 2500
-"""Of a fit, times the trials that it is of."""
+"""Of a fit, times the trials that it is given: what it may cost."""
 MANY = 8
 """Parameters of a flat space above which trials tell less of each."""
 NEAR = 0.6
@@ -81,7 +81,7 @@ def model(history: History, view: str) -> Surrogate:
     theta = None if last is None else _theta(last, space, columns, prior)
     note: Mapping[str, Any] = {}
     if last is None or theta is None or len(history) >= GROWTH * last["n"]:
-        iterations = int(np.clip(ITERATIONS / len(rows), 10, 25))
+        iterations = min(25, ITERATIONS // len(rows))
         theta = fit(points, targets, columns, prior, theta, iterations)
         note = {key: {"n": len(history), **_noted(theta, space, columns)}}
     posterior = Posterior(theta, points, targets, columns)

@@ -20,7 +20,12 @@ EDGE = 0.01
 
 @dataclass(frozen=True)
 class Slopes:
-    """Derivatives of warped numbers, each ``[n, m]``, worked out when asked for."""
+    """Derivatives of warped numbers, each ``[n, m]``, worked out when asked for.
+
+    Args:
+        shapes: ``[2, m]``, log a and log b.
+        logs: ``log x``; rest: ``log(1 - x^a)``, of the numbers as they are drawn in from the edges.
+    """
 
     shapes: Array
     logs: Array
