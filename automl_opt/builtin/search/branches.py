@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from automl_opt.builtin.search.encoding import Array, Mask
+from automl_opt.builtin.search.encoding import Array, Mask, Space
 from automl_opt.builtin.search.history import History
 
 SOUGHT = 256
@@ -36,10 +37,9 @@ class Branch:
     def draw(self, history: History, rng: np.random.Generator, n: int) -> Array:
         """Uniform points of it, not snapped: what decides the branch is taken from an example."""
         space = history.space
-        deciding = sorted({c.parent for cs in space.conditions.values() for c in cs})
         genes = space.loose(rng, n)
         examples = self.examples[rng.integers(len(self.examples), size=n)]
-        genes[:, deciding] = examples[:, deciding]
+        genes[:, space.parents] = examples[:, space.parents]
         return genes
 
 
@@ -52,13 +52,19 @@ def short_branch(history: History) -> Branch | None:
     space = history.space
     if not space.conditions:
         return None
-    drawn = space.draw(np.random.default_rng([history.seed, SOUGHT]), SOUGHT)
+    drawn, keys = _sought(space, history.seed)
     counts: Counter[bytes] = Counter(row.tobytes() for row in np.isnan(history.genes))
     counts.update(row.tobytes() for row in np.isnan(history.pending_genes))
     n = counts.total()
-    keys = [row.tobytes() for row in np.isnan(drawn)]
     known = sorted(set(keys))
     fewest = min(known, key=lambda key: counts[key])
     if len(known) < 2 or counts[fewest] >= min(n**0.5, 0.6 * n / len(known)):
         return None
     return Branch(fewest, drawn[[key == fewest for key in keys]], counts[fewest])
+
+
+@lru_cache(maxsize=8)
+def _sought(space: Space, seed: int) -> tuple[Array, list[bytes]]:
+    """Uniform draws ``[SOUGHT, p]``, and the branch of each: the same ones in all of a study."""
+    drawn = space.draw(np.random.default_rng([seed, SOUGHT]), SOUGHT)
+    return drawn, [row.tobytes() for row in np.isnan(drawn)]

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -23,9 +23,7 @@ from optuna.distributions import (
 )
 
 from automl_opt.api import SearchSpace
-
-Array: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
+from automl_opt.builtin.search.scales import Array, Mask, Scales
 
 SIDE = math.sqrt(0.5)
 """Length of a one-hot entry: two choices are then at distance 1."""
@@ -60,20 +58,16 @@ class Space:
             columns.
         width: columns of the cube.
         groups: int ``[width]``, the gene that a column of the cube belongs to.
+        parents: the genes that others hang from.
     """
 
     def __init__(self, distributions: Mapping[str, BaseDistribution], tree: Tree) -> None:
         self.distributions = dict(distributions)
         self.names = tuple(self.distributions)
         kinds = [self.distributions[name] for name in self.names]
-        self.numeric: Mask = np.array(
-            [not isinstance(d, CategoricalDistribution) for d in kinds], bool
-        )
-        self.choices = np.array(
-            [len(d.choices) if isinstance(d, CategoricalDistribution) else 0 for d in kinds], int
-        )
-        self.single: Mask = np.array([d.single() for d in kinds], bool)
-        self._set_scales(kinds)
+        self.scales = Scales(kinds)
+        self.numeric, self.choices = self.scales.numeric, self.scales.choices
+        self.single, self.stepped = self.scales.single, self.scales.stepped
         self._set_columns()
         at = {name: column for column, name in enumerate(self.names)}
         self.conditions: dict[int, tuple[Condition, ...]] = {
@@ -81,20 +75,13 @@ class Space:
             for name in sorted(at, key=lambda n: _depth(n, tree))
             if tree.get(name)
         }
+        self._grid = np.flatnonzero(self.stepped | self.single | ~self.numeric)
+        self._of_grid = Scales([kinds[j] for j in self._grid])
+        self.parents = sorted({c.parent for cs in self.conditions.values() for c in cs})
+        self._of_parents = Scales([kinds[j] for j in self.parents])
 
     def __len__(self) -> int:
         return len(self.names)
-
-    def _set_scales(self, kinds: Sequence[BaseDistribution]) -> None:
-        """Low, high, step and the ends of the scale; a step's values are the middles of bins."""
-        rows = [_scale(d) for d in kinds]
-        low, high, step, start, end, log = (np.array([r[i] for r in rows], float) for i in range(6))
-        self._low, self._high, self._step, self._log = low, high, step, log.astype(bool)
-        self._start, self._end = start, end
-        self._extent = end / 2 - start / 2  # halves: the whole may overflow
-        self._extent[self._extent <= 0] = 1.0
-        self.stepped: Mask = step > 0
-        self._on_grid: Mask = self.stepped | self.single | ~self.numeric
 
     def _set_columns(self) -> None:
         self.columns: list[slice] = []
@@ -114,24 +101,11 @@ class Space:
 
     def genes(self, internal: Array) -> Array:
         """Genes ``[n, p]`` of internal values ``[n, p]``; outside of the range its nearest end."""
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            scaled = np.where(self._log, np.log(np.where(self._log, internal, 1.0)), internal)
-            unit = (scaled / 2 - self._start / 2) / self._extent
-        unit = np.where(self.single, 0.5, np.clip(unit, 0.0, 1.0))
-        genes = np.where(self.numeric, unit, internal)
-        genes[np.isnan(internal)] = np.nan
-        return genes
+        return self.scales.genes(internal)
 
     def internal(self, genes: Array) -> Array:
         """The legal internal values ``[n, p]`` nearest to *genes*; NaN stays NaN."""
-        unit = np.clip(genes, 0.0, 1.0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaled = self._start * (1 - unit) + self._end * unit
-            value = np.where(self._log, np.exp(np.where(self._log, scaled, 0.0)), scaled)
-            step = np.where(self.stepped, self._step, 1.0)
-            stepped = self._low + step * np.round((value - self._low) / step)
-        value = np.clip(np.where(self.stepped, stepped, value), self._low, self._high)
-        return np.where(self.numeric, value, np.clip(np.round(genes), 0, self.choices - 1))
+        return self.scales.internal(genes)
 
     def snap(self, genes: Array) -> Array:
         """*genes* at legal values: on the grid, whole indices, NaN exactly where inactive.
@@ -139,11 +113,11 @@ class Space:
         An active gene that is NaN, because its branch was just entered, gets the middle of its
         range or its first choice: strategies that want better fill it first (:meth:`filled`).
         """
-        genes = self.filled(genes)
-        on_grid = self.genes(self.internal(genes))
-        genes = np.where(self._on_grid, on_grid, np.clip(genes, 0.0, 1.0))
-        genes[~self.active(genes)] = np.nan
-        return genes
+        filled = self.filled(genes)
+        snapped = np.clip(filled, 0.0, 1.0)
+        snapped[:, self._grid] = self._of_grid.genes(self._of_grid.internal(filled[:, self._grid]))
+        snapped[~self.active(snapped)] = np.nan
+        return snapped
 
     def filled(self, genes: Array, by: Array | None = None) -> Array:
         """*genes* without NaN: from *by*, else the middle of a range and the first choice."""
@@ -155,13 +129,15 @@ class Space:
     def active(self, genes: Array) -> Mask:
         """Which genes exist ``[n, p]``, given those that they hang from."""
         mask = np.ones(genes.shape, bool)
-        internal = None
+        if not self.parents:
+            return mask
+        internal = dict(
+            zip(self.parents, self._of_parents.internal(genes[:, self.parents]).T, strict=True)
+        )
         for column, conditions in self.conditions.items():  # parents before children
             for condition in conditions:
-                if internal is None:
-                    internal = self.internal(genes)
-                allowed = np.isin(internal[:, condition.parent], list(condition.allowed))
-                mask[:, column] &= allowed & mask[:, condition.parent]
+                allowed = internal[condition.parent][:, None] == list(condition.allowed)
+                mask[:, column] &= allowed.any(axis=1) & mask[:, condition.parent]
         return mask
 
     # Genes and cube
@@ -200,6 +176,7 @@ class Space:
         """Snapped genes of uniform or low-discrepancy numbers ``[n, p]`` in [0, 1)."""
         return self.snap(np.where(self.numeric, unit, np.floor(unit * self.choices)))
 
+    @cached_property
     def middle(self) -> Array:
         """The genes ``[p]`` at the middle of every range and the first of every choice."""
         centre: Array = self.snap(np.full((1, len(self)), np.nan))[0]
@@ -213,8 +190,8 @@ class Space:
         A spread is a distance, on a logarithmic scale a factor. A single value has none.
         """
         spread = np.array([spreads.get(name, np.nan) for name in self.names])
-        distance = np.where(self._log, np.log(spread), spread)
-        return np.where(self.single, np.nan, distance / 2 / self._extent)
+        distance = np.where(self.scales.log, np.log(spread), spread)
+        return np.where(self.single, np.nan, distance / 2 / self.scales.extent)
 
     def values(self, genes: Array) -> dict[str, Any]:
         """What one row of snapped *genes* is called by Optuna; only what exists."""
@@ -258,19 +235,6 @@ def internal_value(distribution: BaseDistribution, value: Any) -> float:
         return float(distribution.to_internal_repr(value))
     except (ValueError, TypeError):
         return math.nan
-
-
-def _scale(distribution: BaseDistribution) -> tuple[float, float, float, float, float, bool]:
-    """``low, high, step, start, end, log``: *start* and *end* are on the scale of the range."""
-    if isinstance(distribution, CategoricalDistribution):
-        return 0.0, len(distribution.choices) - 1.0, 0.0, 0.0, 1.0, False
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    low, high = float(distribution.low), float(distribution.high)
-    step = float(distribution.step or 0.0)
-    start, end = low - step / 2, high + step / 2
-    if distribution.log:
-        return low, high, step, math.log(start), math.log(end), True
-    return low, high, step, start, end, False
 
 
 def _depth(name: str, tree: Tree) -> int:

@@ -375,7 +375,7 @@ def _snapshot(
     loss, bad = losses(values, violation, state[finished])
     space = points.space
     if declared_space is None:
-        defaults = space.middle()
+        defaults = space.middle
     else:
         defaults = space.snap(space.row(declared_space.defaults())[None])[0]
     noted = next((note["seed"] for note in rows.notes if "seed" in note), seed)

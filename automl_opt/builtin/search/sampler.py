@@ -130,7 +130,7 @@ class HistorySampler(BaseSampler):
         self._check(study)
         alone = Space({param_name: param_distribution}, {})
         if trial.number == 0:
-            return alone.values(alone.middle())[param_name]
+            return alone.values(alone.middle)[param_name]
         name = zlib.crc32(param_name.encode())
         rng = np.random.default_rng([self._seed, trial.number, name])
         return alone.values(alone.draw(rng, 1)[0])[param_name]
