@@ -31,7 +31,6 @@ from scipy.optimize import OptimizeResult, minimize
 from automl_opt.builtin.search.encoding import Array
 from automl_opt.builtin.search.warp import Slopes, warp
 
-ROOT5 = math.sqrt(5.0)
 JITTER = 1e-6
 CENTRE = 0.5
 """Of the trend: the middle of a parameter's range."""
@@ -150,30 +149,36 @@ class Prior:
         return 0.5 * float(apart @ gradient), gradient
 
 
-def matern(squared: Array) -> tuple[Array, Array]:
-    """Matérn-5/2 correlation at squared distances, and its slope with respect to them."""
-    slope = np.sqrt(squared)  # in place from here on: this is where the time goes
-    slope *= ROOT5
-    decay = np.exp(-slope)
-    slope += 1.0
-    slope *= decay
-    correlation = squared * decay
-    correlation *= 5.0 / 3.0
-    correlation += slope
-    slope *= -5.0 / 6.0
-    return correlation, slope
-
-
-def process(squared: Array, variance: float, finer: float = 1.0) -> tuple[Array, Array]:
-    """A process's covariance at squared distances, and its slope with respect to them.
+class Process:
+    """A Matérn-5/2 process between two sets of points.
 
     Args:
+        distances: ``[n, m]``.
         finer: how many times greater its weights are than those that the distances are scaled by.
+
+    Attributes:
+        covariance: ``[n, m]``.
     """
-    covariance, slope = matern(finer * squared)
-    covariance *= variance
-    slope *= variance * finer
-    return covariance, slope
+
+    def __init__(self, distances: Array, variance: float = 1.0, finer: float = 1.0) -> None:
+        self._roots = distances * math.sqrt(5.0 * finer)
+        self._decay = np.exp(-self._roots)
+        self._steepness = -5.0 / 6.0 * variance * finer
+        covariance = self._roots / 3.0  # in place from here on: this is where the time goes
+        covariance += 1.0
+        covariance *= self._roots
+        covariance += 1.0
+        covariance *= self._decay
+        covariance *= variance
+        self.covariance: Array = covariance
+
+    @property
+    def slope(self) -> Array:
+        """Of the covariance by the squared distances: ``[n, m]``."""
+        slope: Array = self._roots + 1.0
+        slope *= self._decay
+        slope *= self._steepness
+        return slope
 
 
 def trend_covariance(
@@ -192,12 +197,13 @@ def trend_covariance(
     return covariance
 
 
-def squared_distances(one: Scaled, other: Scaled, inner: Array) -> Array:
-    """``[n, m]`` of two sets of points with products *inner*."""
+def distances(one: Scaled, other: Scaled, inner: Array) -> Array:
+    """``[n, m]`` between two sets of points with products *inner*."""
     squared = -2.0 * inner
     squared += one.norms[:, None]
     squared += other.norms
-    return np.maximum(squared, 0.0, out=squared)
+    np.maximum(squared, 0.0, out=squared)
+    return np.sqrt(squared, out=squared)
 
 
 def inverse(matrix: Array) -> tuple[Array, float]:
@@ -229,12 +235,11 @@ def negative_log_posterior(
     trend, products, signal, local, noise, finer = np.exp(others).tolist()
     at = columns.scaled(points, theta)
     inner = at.inner(at)
-    squared = squared_distances(at, at, inner)
-    smooth, slope = process(squared, signal)
-    rough, steeper = process(squared, local, finer)
+    apart = distances(at, at, inner)
+    smooth, rough = Process(apart, signal), Process(apart, local, finer)
     covariance = trend_covariance(at, at, inner, trend, products)
-    covariance += smooth
-    covariance += rough
+    covariance += smooth.covariance
+    covariance += rough.covariance
     covariance[np.diag_indices_from(covariance)] += noise + JITTER
     try:
         inverted, log_determinant = inverse(covariance)
@@ -242,9 +247,9 @@ def negative_log_posterior(
         return 1e10, np.zeros_like(theta)
     alpha = inverted @ targets
     inverted -= np.outer(alpha, alpha)
-    by_finer = float(np.vdot(inverted, squared * steeper))
-    slope += steeper
-    weighted = inverted * slope
+    steeper = rough.slope
+    by_finer = float(np.vdot(inverted, apart * apart * steeper))
+    weighted = inverted * (smooth.slope + steeper)
     scaled = at.points
     towards = inverted @ scaled
     bowls = scaled * (inverted @ at.squares)
@@ -260,8 +265,8 @@ def negative_log_posterior(
         [
             trend * of_trend,
             products * np.vdot(scaled, across),
-            np.vdot(inverted, smooth),
-            np.vdot(inverted, rough),
+            np.vdot(inverted, smooth.covariance),
+            np.vdot(inverted, rough.covariance),
             noise * np.trace(inverted),
             by_finer,
         ]
@@ -324,7 +329,7 @@ class Posterior:
         others = np.exp(columns.parts(theta)[1]).tolist()
         self.trend, self.products, self.signal, self.local, self.noise, self.finer = others
         self._at = columns.scaled(points, theta)
-        covariance, *_ = self._covariance(self._at)
+        covariance, _ = self._covariance(self._at)
         covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
         self.inverted, _ = inverse(covariance)
         self.alpha = self.inverted @ targets
@@ -352,19 +357,17 @@ class Posterior:
     def correlation(self, one: Array, other: Array) -> Array:
         """Prior correlation ``[n, m]`` of two sets of points, of the global process."""
         at, others = (self.columns.scaled(points, self.theta) for points in (one, other))
-        return matern(squared_distances(at, others, at.inner(others)))[0]
+        return Process(distances(at, others, at.inner(others))).covariance
 
-    def _covariance(self, at: Scaled) -> tuple[Array, Array, Array]:
-        """Prior covariance ``[n, m]`` with the data; the processes' slope; ``x · x'``."""
+    def _covariance(self, at: Scaled) -> tuple[Array, tuple[Process, Process, Array]]:
+        """Prior covariance ``[n, m]`` with the data; the two processes, and ``x · x'``."""
         inner = at.inner(self._at)
-        squared = squared_distances(at, self._at, inner)
+        apart = distances(at, self._at, inner)
+        smooth, rough = Process(apart, self.signal), Process(apart, self.local, self.finer)
         covariance = trend_covariance(at, self._at, inner, self.trend, self.products)
-        smooth, slope = process(squared, self.signal)
-        rough, steeper = process(squared, self.local, self.finer)
-        covariance += smooth
-        covariance += rough
-        slope += steeper
-        return covariance, slope, inner
+        covariance += smooth.covariance
+        covariance += rough.covariance
+        return covariance, (smooth, rough, inner)
 
     def _moments(self, at: Scaled, covariance: Array) -> tuple[Array, Array, Array]:
         """Posterior means and standard deviations ``[n]``, and ``covariance @ inverted``."""
@@ -377,14 +380,14 @@ class Posterior:
 
     def means(self, points: Array) -> Array:
         """Posterior means ``[n]``."""
-        covariance, *_ = self._covariance(self.columns.scaled(points, self.theta))
+        covariance, _ = self._covariance(self.columns.scaled(points, self.theta))
         means: Array = covariance @ self.alpha
         return means
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Posterior means and standard deviations ``[n]`` of the noiseless function."""
         at = self.columns.scaled(points, self.theta)
-        covariance, *_ = self._covariance(at)
+        covariance, _ = self._covariance(at)
         means, deviations, _ = self._moments(at, covariance)
         return means, deviations
 
@@ -397,14 +400,14 @@ class Posterior:
     def log_ei_gradient(self, points: Array, target: float) -> tuple[Array, Array]:
         """Log expected improvement ``[n]`` and its gradient ``[n, width]``."""
         at = self.columns.scaled(points, self.theta)
-        covariance, slope, inner = self._covariance(at)
+        covariance, (smooth, rough, inner) = self._covariance(at)
         means, deviations, solved = self._moments(at, covariance)
         z = (target - means) / deviations
         log_h, ratio = log_improvement(z)
         rise = -ratio / deviations  # of the gain, by the mean and by half the variance
         spread = (1.0 - ratio * z) / deviations**2
         weights = rise[:, None] * self.alpha - spread[:, None] * solved
-        w = weights * slope
+        w = weights * (smooth.slope + rough.slope)
         towards = w.sum(axis=1)[:, None] * at.points - w @ self._at.points
         apart = self.trend - self.products
         across = ((self.trend + self.products * inner) * weights) @ self._at.points
