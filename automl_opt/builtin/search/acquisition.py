@@ -24,8 +24,8 @@ from automl_opt.builtin.search.encoding import Array, Mask
 from automl_opt.builtin.search.history import History
 from automl_opt.builtin.search.surrogate import Surrogate, model, view_of
 
-STEPS = 20
-"""Evaluations of the gradient at most, of all climbing candidates at once."""
+STEPS = 2400
+"""Evaluations of the gradient at most, times the trials: what an ascent may cost; 12 to 20."""
 MARGIN = 0.5
 """Mean of what is drawn: how far below the best; the median trial is 2 above it."""
 FLAT = 1e-3
@@ -92,7 +92,8 @@ class Acquisition:
         if not free.any():
             return genes
         posterior = self.surrogate.posterior
-        points = ascend(lambda at: posterior.log_ei_gradient(at, target), points, free, STEPS, FLAT)
+        steps = int(np.clip(STEPS // len(self.history), 12, 20))
+        points = ascend(lambda at: posterior.log_ei_gradient(at, target), points, free, steps, FLAT)
         climbed = np.where(free, points, np.nan)[:, space.number_columns]
         moved = genes.copy()
         moved[:, space.numbers] = climbed

@@ -2,8 +2,8 @@
 
 Nocedal & Wright 2006, "Numerical Optimization", 6.1 (BFGS) and 3.1 (backtracking); bounds as in
 Bertsekas 1982, doi:10.1137/0320018: a coordinate that rests on a bound and is pushed against it
-stays out of the step. Each row has its own curvature and step length, so that one costly
-evaluation of all of them is never wasted on those that need it no more.
+stays out of the step. Each row has its own curvature and step length, and where it has arrived it
+is evaluated no more.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def ascend(
     """*points* ``[k, d]`` moved uphill, each on its own, in the *free* coordinates within [0, 1].
 
     Args:
-        function: values ``[k]`` and gradients ``[k, d]`` at points ``[k, d]``.
+        function: values ``[m]`` and gradients ``[m, d]`` at points ``[m, d]``.
         free: mask ``[k, d]``.
-        evaluations: how often it is asked at most.
-        flat: a step that raises a row by less than this is its last.
+        evaluations: how often *function* is asked at most.
+        flat: a row ends with a step that raised it by less, or before one that promises less.
     """
     x = points.copy()
     value, slope = function(x)
@@ -56,22 +56,22 @@ def ascend(
             step = np.where(steepest[:, None], scaled, step)
             direction = np.where(turned[:, None], step, direction)
             length[turned] = 1.0
+        running &= length * (slope * direction).sum(axis=1) >= flat
+        if not running.any():
+            break
         tried = np.clip(x + length[:, None] * direction, 0.0, 1.0)
-        tried = np.where(running[:, None], tried, x)
-        found, gradient = function(tried)
         moved = tried - x
         promised = (slope * moved).sum(axis=1)
+        found, gradient = value.copy(), slope.copy()
+        found[running], gradient[running] = function(tried[running])
         risen: Mask = running & (found >= value + RISE * promised) & (found > value)
         _update(inverse, fresh, moved, np.where(free, slope - gradient, 0.0), risen)
-        done = (risen & (found - value < flat)) | (~risen & (length < SHRINK**4))
-        running &= ~done
+        running &= ~(risen & (found - value < flat))
         x = np.where(risen[:, None], tried, x)
         slope = np.where(risen[:, None], gradient, slope)
         value = np.where(risen, found, value)
         length *= SHRINK
         turned = risen & running
-        if not running.any():
-            break
     return x
 
 

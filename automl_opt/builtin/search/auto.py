@@ -22,7 +22,7 @@ from automl_opt.builtin.search.sampler import Drafts, HistorySampler
 
 CLIMBING = 8
 """Candidates that follow the gradient of log-EI."""
-POOL = 40_000
+POOL = 32_000
 """Candidates times trials, roughly: what the covariances between them cost."""
 KEPT = 24
 """Candidates that are proposed, best first: the later ones serve where the first was tried."""
@@ -47,7 +47,7 @@ class AutoSampler(HistorySampler):
 def _pool(history: History, rng: np.random.Generator, parents: Any, branch: Branch | None) -> Array:
     """Candidates: uniform, children, and the best moved by much and by little.
 
-    A hundred each; after a hundred trials fewer, so that a trial costs no more.
+    A hundred each; after eighty trials fewer, so that a trial costs no more.
     """
     space = history.space
     each = int(np.clip(POOL / 4 / len(history), 40, 100))
