@@ -54,7 +54,7 @@ def main() -> None:
                 one(study)
             copy = optuna.create_study()
             copy.add_trials(study.get_trials(deepcopy=False))
-            copy.sampler = make_sampler(name, seed=0, budget=length, space=None)
+            copy.sampler = make_sampler(name, seed=0, budget=length, space=SPACE)
             times = [one(copy) for _ in range(3 + min(round(MORE * length), MOST))][3:]
             cells[name].append(f"{statistics.mean(times):.1f}")
     for name, row in cells.items():

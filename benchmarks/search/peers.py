@@ -1,7 +1,7 @@
 """What the strategies are compared with: Optuna's own samplers, nevergrad's and SciPy's.
 
-nevergrad and SciPy search the unit cube, to which Optuna's transformation takes the parameters that
-every trial has; what exists in only some trials is drawn at random.
+nevergrad and SciPy search the unit cube, to which Optuna's transformation takes all parameters that
+a problem declares: those that a trial has not are in their points all the same.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import optuna
 from optuna import samplers
 from optuna._transform import _SearchSpaceTransform
 from optuna.samplers import BaseSampler
-from optuna.search_space import IntersectionSearchSpace
 from optuna.study import StudyDirection
+
+from automl_opt.api import SearchSpace
+from automl_opt.builtin.search.encoding import declared
+
+Peer: TypeAlias = Callable[[int, int, SearchSpace], BaseSampler]
+"""``(seed, budget, space) -> sampler``."""
 
 
 class Engine(Protocol):
@@ -31,26 +36,19 @@ class Engine(Protocol):
 class EngineSampler(BaseSampler):
     """An :class:`Engine` behind Optuna's sampler; one worker."""
 
-    def __init__(self, seed: int, make: Callable[[int], Engine]) -> None:
+    def __init__(self, seed: int, space: SearchSpace, make: Callable[[int], Engine]) -> None:
         self._random = samplers.RandomSampler(seed=seed)
-        self._space = IntersectionSearchSpace()
-        self._make, self._engine, self._asked = make, None, False
+        self._space = {n: d for n, d in declared(space)[0].items() if not d.single()}
+        self._transform = _SearchSpaceTransform(self._space, transform_0_1=True)
+        self._engine, self._asked = make(len(self._transform.bounds)), False
 
     def infer_relative_search_space(self, study, trial):
-        space = self._space.calculate(study)
-        return {name: found for name, found in space.items() if not found.single()}
+        return self._space
 
     def sample_relative(self, study, trial, search_space):
-        if not search_space:
-            return {}
-        transform = _SearchSpaceTransform(search_space, transform_0_1=True)
-        if self._engine is None:
-            self._size = len(transform.bounds)
-            self._engine = self._make(self._size)
-        if len(transform.bounds) != self._size:
-            return {}
         self._asked = True
-        return transform.untransform(np.clip(np.asarray(self._engine.ask(), float), 0, 1))
+        point = np.clip(np.asarray(self._engine.ask(), float), 0, 1)
+        return self._transform.untransform(point)
 
     def sample_independent(self, study, trial, param_name, param_distribution):
         return self._random.sample_independent(study, trial, param_name, param_distribution)
@@ -101,14 +99,16 @@ class Callback:
         self._losses.put(loss)
 
 
-def _nevergrad(name: str) -> Callable[[int, int], BaseSampler]:
-    def make(seed: int, budget: int) -> BaseSampler:
-        return EngineSampler(seed, lambda dimension: Nevergrad(name, dimension, seed, budget))
+def _nevergrad(name: str) -> Peer:
+    def make(seed: int, budget: int, space: SearchSpace) -> BaseSampler:
+        return EngineSampler(
+            seed, space, lambda dimension: Nevergrad(name, dimension, seed, budget)
+        )
 
     return make
 
 
-def _dual_annealing(seed: int, budget: int) -> BaseSampler:
+def _dual_annealing(seed: int, budget: int, space: SearchSpace) -> BaseSampler:
     from scipy.optimize import dual_annealing
 
     rng = np.random.default_rng(seed)
@@ -116,23 +116,22 @@ def _dual_annealing(seed: int, budget: int) -> BaseSampler:
     def minimise(objective, bounds):
         return dual_annealing(objective, bounds, maxfun=budget, rng=rng)
 
-    return EngineSampler(seed, lambda dimension: Callback(minimise, dimension))
+    return EngineSampler(seed, space, lambda dimension: Callback(minimise, dimension))
 
 
-PEERS: dict[str, Callable[[int, int], BaseSampler]] = {
-    "optuna-random": lambda seed, budget: samplers.RandomSampler(seed=seed),
-    "optuna-tpe": lambda seed, budget: samplers.TPESampler(seed=seed),
-    "optuna-gp": lambda seed, budget: samplers.GPSampler(
-        seed=seed, warn_independent_sampling=False
-    ),
-    "optuna-cmaes": lambda seed, budget: samplers.CmaEsSampler(
-        seed=seed, warn_independent_sampling=False
-    ),
-    "optuna-nsga2": lambda seed, budget: samplers.NSGAIISampler(seed=seed, population_size=20),
+def _optuna(sampler: Callable[..., BaseSampler], **settings: Any) -> Peer:
+    return lambda seed, budget, space: sampler(seed=seed, **settings)
+
+
+PEERS: dict[str, Peer] = {
+    "optuna-random": _optuna(samplers.RandomSampler),
+    "optuna-tpe": _optuna(samplers.TPESampler),
+    "optuna-gp": _optuna(samplers.GPSampler, warn_independent_sampling=False),
+    "optuna-cmaes": _optuna(samplers.CmaEsSampler, warn_independent_sampling=False),
+    "optuna-nsga2": _optuna(samplers.NSGAIISampler, population_size=20),
     "nevergrad-ngopt": _nevergrad("NGOpt"),
     "nevergrad-de": _nevergrad("DE"),
     "scipy-dual-annealing": _dual_annealing,
 }
-"""Name -> ``(seed, budget) -> sampler``."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
