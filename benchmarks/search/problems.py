@@ -308,7 +308,7 @@ class Drawing:
 
 
 def reference(problem: Problem, sample: int = 20_000, rounds: int = 40) -> dict[str, float]:
-    """``best``, the lowest loss known, and ``random``, the median of random searches.
+    """``best``, the zero of regret, and ``random``, the median of random searches.
 
     Where the optimum is not known, ``best`` is what a local search of 40 × 200 points finds from
     the best of *sample* random ones.

@@ -41,7 +41,7 @@ Tree: TypeAlias = Mapping[str, Sequence[tuple[str, frozenset[float]]]]
 """For each conditional parameter what it hangs from: ``(parent, allowed internal values)``."""
 
 
-class Space:
+class Space(Scales):
     """The parameters that are proposed together, in a fixed order.
 
     Args:
@@ -51,8 +51,6 @@ class Space:
 
     Attributes:
         names: one a gene.
-        numeric: mask ``[p]`` of the genes that are numbers.
-        choices: int ``[p]``, how many choices a category has; 0 for a number.
         columns: for each gene its slice of the cube.
         numbers, number_columns: the genes that are numbers with more than one value, and their
             columns.
@@ -65,9 +63,7 @@ class Space:
         self.distributions = dict(distributions)
         self.names = tuple(self.distributions)
         kinds = [self.distributions[name] for name in self.names]
-        self.scales = Scales(kinds)
-        self.numeric, self.choices = self.scales.numeric, self.scales.choices
-        self.single, self.stepped = self.scales.single, self.scales.stepped
+        super().__init__(kinds)
         self._set_columns()
         at = {name: column for column, name in enumerate(self.names)}
         self.conditions: dict[int, tuple[Condition, ...]] = {
@@ -97,15 +93,7 @@ class Space:
         self.number_columns = np.array([self.columns[j].start for j in self.numbers], int)
         self._categories = np.flatnonzero(~self.numeric & ~self.single)
 
-    # Internal values (what Optuna stores) and genes
-
-    def genes(self, internal: Array) -> Array:
-        """Genes ``[n, p]`` of internal values ``[n, p]``; outside of the range its nearest end."""
-        return self.scales.genes(internal)
-
-    def internal(self, genes: Array) -> Array:
-        """The legal internal values ``[n, p]`` nearest to *genes*; NaN stays NaN."""
-        return self.scales.internal(genes)
+    # Genes
 
     def snap(self, genes: Array) -> Array:
         """*genes* at legal values: on the grid, whole indices, NaN exactly where inactive.
@@ -190,8 +178,8 @@ class Space:
         A spread is a distance, on a logarithmic scale a factor. A single value has none.
         """
         spread = np.array([spreads.get(name, np.nan) for name in self.names])
-        distance = np.where(self.scales.log, np.log(spread), spread)
-        return np.where(self.single, np.nan, distance / 2 / self.scales.extent)
+        distance = np.where(self.log, np.log(spread), spread)
+        return np.where(self.single, np.nan, distance / 2 / self.extent)
 
     def values(self, genes: Array) -> dict[str, Any]:
         """What one row of snapped *genes* is called by Optuna; only what exists."""

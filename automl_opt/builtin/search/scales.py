@@ -1,4 +1,8 @@
-"""Scales: where the values of parameters lie between the ends of their ranges."""
+"""Scales: where the values of parameters lie between the ends of their ranges.
+
+What Optuna stores is an *internal* value: a number as it is, a category's index. A *gene* is a
+number's place on its scale, from 0 to 1, and a category's index.
+"""
 
 from __future__ import annotations
 
