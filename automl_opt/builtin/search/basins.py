@@ -1,7 +1,8 @@
 """Basins: an incumbent that has grown old shares the search with places that are not like it.
 
 It is old after 8 trials in which it was hardly bettered: every second trial then looks elsewhere,
-and after 16 and 24 also into a third and a fourth basin, away from the best of the others too.
+and after 16 and 24 also into a third and a fourth basin, away from the best of the others too. In a
+flat space the first trials seek the incumbent's alone: they are too few to know even that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from automl_opt.builtin.search.surrogate import Surrogate
 
 STALE = 8
 """Trials after which an incumbent shares the search with one basin more."""
+FIRST = 10, 250
+"""Of a flat space with p parameters the first ``min(10 p, 250 / p)`` trials seek no other basin."""
 BASINS = 4
 """The incumbent's among them."""
 HARDLY = 0.05
@@ -38,11 +41,15 @@ def left_alone(history: History, surrogate: Surrogate) -> Array:
 
 
 def _turn(history: History) -> int:
-    """Which basin's turn it is: 0 is the incumbent's.
+    """Which basin's turn it is: 0 is the incumbent's, as in all of the first trials.
 
     An incumbent that is hardly better than another is as old as that one: crumbs do not make it
     new.
     """
+    each, shared = FIRST
+    p = len(history.space)
+    if not history.space.conditions and len(history) * p < min(each * p**2, shared):
+        return 0
     least, median = history.loss.min(), np.median(history.loss[~history.bad])
     as_good = history.loss <= least + HARDLY * (median - least)
     age = len(history) - int(np.argmax(as_good))

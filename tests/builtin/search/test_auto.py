@@ -93,6 +93,19 @@ def test_an_old_incumbent_shares_the_search_with_other_basins(seed):
     assert np.abs(np.array(away) - 0.2).min() > 0.05
 
 
+@pytest.mark.parametrize(("parameters", "first"), [(1, 10), (5, 50), (10, 25)])
+def test_the_first_trials_of_a_flat_space_seek_no_other_basin(parameters, first):
+    """Of a bowl whose bottom is the defaults: nothing betters the first trial."""
+    names = [f"x{i}" for i in range(parameters)]
+    space = SearchSpace(tuple(Entry(name, Float(0.0, 1.0, default=0.5)) for name in names))
+
+    study = run(space, lambda v: sum((v[name] - 0.5) ** 2 for name in names), first + 4)
+
+    elsewhere = [i for i, why in enumerate(reasons(study)) if "basin" in why]
+    assert elsewhere
+    assert min(elsewhere) >= first
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_it_beats_random_search_on_a_mixed_space(seed):
     space = SearchSpace(
