@@ -15,7 +15,7 @@ from automl_opt.builtin.search.surrogate import Surrogate
 
 STALE = 8
 """Trials after which an incumbent shares the search with one basin more."""
-FIRST = 10, 250
+EACH, SHARED = 10, 250
 """Of a flat space with p parameters the first ``min(10 p, 250 / p)`` trials seek no other basin."""
 BASINS = 4
 """The incumbent's among them."""
@@ -46,9 +46,8 @@ def _turn(history: History) -> int:
     An incumbent that is hardly better than another is as old as that one: crumbs do not make it
     new.
     """
-    each, shared = FIRST
     p = len(history.space)
-    if not history.space.conditions and len(history) * p < min(each * p**2, shared):
+    if not history.space.conditions and len(history) < min(EACH * p, SHARED / p):
         return 0
     least, median = history.loss.min(), np.median(history.loss[~history.bad])
     as_good = history.loss <= least + HARDLY * (median - least)
