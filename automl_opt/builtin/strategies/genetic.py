@@ -16,7 +16,7 @@ spec = StrategySpec(
     priors=True,
     params={
         "screen": OneOf((True, False)),
-        "population": Int(4, 200, log=True, default=10),
+        "population": Int(4, 200, log=True, default=6),
         "elitism": Int(0, 100, default=4),
         "selection": OneOf(("tournament", "rank", "truncation")),
         "crossover": OneOf(("uniform", "one_point", "blend", "sbx")),

@@ -9,6 +9,10 @@ from automl_opt.builtin.search import Drafts, History, mirror
 from automl_opt.builtin.strategies.samplers.drafting import DraftingSampler
 from automl_opt.builtin.strategies.samplers.moves import Array, anew, filled, uniform
 
+FIRST = 0.7, 0.5
+"""Means of F and CR before anything has succeeded: both papers begin with F = .5, whose steps are
+short for the few trials of a study (benchmarks/search/tried.md)."""
+
 
 class DifferentialEvolution(DraftingSampler):
     """A target moves towards one of the best and along the difference of two others.
@@ -72,7 +76,7 @@ class DifferentialEvolution(DraftingSampler):
 
     def _factors(self, history: History, rng: np.random.Generator, n: int) -> tuple[Array, Array]:
         """F and CR ``[n]`` of the children."""
-        means = np.array(self._means(history) or [(0.5, 0.5)])
+        means = np.array(self._means(history) or [FIRST])
         f_mean, cr_mean = means[rng.integers(len(means), size=n)].T
         f = f_mean + 0.1 * np.tan(np.pi * (rng.random(n) - 0.5))
         while (f <= 0).any():
