@@ -31,6 +31,8 @@ KEPT = 24
 class AutoSampler(HistorySampler):
     """See the module."""
 
+    modelled = True
+
     def __init__(self, *, space: SearchSpace | None, seed: int | None, start: int = 3) -> None:
         super().__init__(space=space, seed=seed, start=start)
 

@@ -27,6 +27,8 @@ from automl_opt.builtin.search.scales import Array, Mask, Scales
 
 SIDE = math.sqrt(0.5)
 """Length of a one-hot entry: two choices are then at distance 1."""
+MANY = 8
+"""Parameters of a flat space above which trials tell less of each."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,11 @@ class Space(Scales):
         for column in self._categories:
             genes[:, column] = np.argmax(points[:, self.columns[column]], axis=1)
         return self.snap(genes)
+
+    @cached_property
+    def many(self) -> bool:
+        """Whether there are more than eight parameters that always exist, and no others."""
+        return not self.conditions and int((~self.single).sum()) > MANY
 
     # Drawing
 

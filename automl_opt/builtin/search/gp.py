@@ -5,9 +5,10 @@ rough a loss is, and much later in which of twenty numbers it is rougher. The tr
 function of the parameters: what is good is often a bowl or a slope, and few trials show that before
 they show anything else. Its products of two parameters have a variance of their own, which the data
 raise where parameters interact: there are p (p - 1) / 2 of them, and what few trials tell would be
-lost among so many. The ranges of numbers are warped first (:mod:`warp`). What is rough on a scale
-of its own, as Rastrigin's ripples are, is neither the process's to follow nor noise: a second,
-local process has shorter lengthscales, by a factor that is fitted.
+lost among so many. Where there are many parameters, they have a curvature in common. The ranges of
+numbers are warped first (:mod:`warp`). What is rough on a scale of its own, as Rastrigin's ripples
+are, is neither the process's to follow nor noise: a second, local process has shorter lengthscales,
+by a factor that is fitted.
 
 Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1, sections 2.7
 (the trend, its coefficients integrated out), 4.2.2 (the quadratic kernel) and 5.4; a variance for
@@ -69,10 +70,13 @@ class Columns:
     Args:
         groups: int ``[width]``, the weight that a column has.
         warped: int ``[m]``, the columns that are warped.
+        bowl: variance of the trend's coefficient of |x|², the curvature that all columns have in
+            common, in units of the trend's other variances.
     """
 
     groups: Any
     warped: Any
+    bowl: float = 0.0
 
     def parts(self, theta: Array) -> tuple[Array, Array, Array]:
         """Log weights ``[g]``, logs of :data:`OTHERS` and the shapes ``[2, m]`` of the warps."""
@@ -182,18 +186,20 @@ class Process:
 
 
 def trend_covariance(
-    one: Scaled, other: Scaled, inner: Array, variance: float, products: float
+    one: Scaled, other: Scaled, inner: Array, variance: float, products: float, bowl: float
 ) -> Array:
     """Of the trend, between two sets of points with products *inner*: ``[n, m]``.
 
-    ``variance · (1 + 2 x · x' + Σ x_d² x'_d²) + products · ((x · x')² - Σ x_d² x'_d²)``: with equal
-    variances the quadratic kernel.
+    ``variance · (1 + 2 x · x' + Σ x_d² x'_d²) + products · ((x · x')² - Σ x_d² x'_d²) + bowl · |x|²
+    |x'|²``: with equal variances and no bowl the quadratic kernel.
     """
     covariance = products * inner
     covariance += 2.0 * variance
     covariance *= inner
     covariance += ((variance - products) * one.squares) @ other.squares.T
     covariance += variance
+    if bowl:
+        covariance += np.outer(bowl * one.norms, other.norms)
     return covariance
 
 
@@ -233,11 +239,12 @@ def negative_log_posterior(
     """
     weights, others, _ = columns.parts(theta)
     trend, products, signal, local, noise, finer = np.exp(others).tolist()
+    bowl = columns.bowl * trend
     at = columns.scaled(points, theta)
     inner = at.inner(at)
     apart = distances(at, at, inner)
     smooth, rough = Process(apart, signal), Process(apart, local, finer)
-    covariance = trend_covariance(at, at, inner, trend, products)
+    covariance = trend_covariance(at, at, inner, trend, products, bowl)
     covariance += smooth.covariance
     covariance += rough.covariance
     covariance[np.diag_indices_from(covariance)] += noise + JITTER
@@ -257,13 +264,15 @@ def negative_log_posterior(
     # half the gradient in the scaled points, and from it that in all that they are made with
     by_point = weighted.sum(axis=1)[:, None] * scaled - weighted @ scaled
     by_point += trend * (towards + bowls) + products * across
+    rounds = inverted @ at.norms
+    by_point += bowl * rounds[:, None] * scaled
     by_column = np.einsum("ij,ij->j", scaled, by_point)
     by_weight = np.bincount(columns.groups, by_column, minlength=len(weights))
     by_number = 2.0 * (by_point * at.roots)[:, columns.warped]
     of_trend = inverted.sum() + 2.0 * np.vdot(scaled, towards) + np.vdot(scaled, bowls)
     by_others = 0.5 * np.array(
         [
-            trend * of_trend,
+            trend * of_trend + bowl * float(at.norms @ rounds),
             products * np.vdot(scaled, across),
             np.vdot(inverted, smooth.covariance),
             np.vdot(inverted, rough.covariance),
@@ -328,6 +337,7 @@ class Posterior:
         self.theta, self.points, self.targets, self.columns = theta, points, targets, columns
         others = np.exp(columns.parts(theta)[1]).tolist()
         self.trend, self.products, self.signal, self.local, self.noise, self.finer = others
+        self.bowl = columns.bowl * self.trend
         self._at = columns.scaled(points, theta)
         covariance, _ = self._covariance(self._at)
         covariance[np.diag_indices_from(covariance)] += self.noise + JITTER
@@ -364,7 +374,7 @@ class Posterior:
         inner = at.inner(self._at)
         apart = distances(at, self._at, inner)
         smooth, rough = Process(apart, self.signal), Process(apart, self.local, self.finer)
-        covariance = trend_covariance(at, self._at, inner, self.trend, self.products)
+        covariance = trend_covariance(at, self._at, inner, self.trend, self.products, self.bowl)
         covariance += smooth.covariance
         covariance += rough.covariance
         return covariance, (smooth, rough, inner)
@@ -374,7 +384,7 @@ class Posterior:
         solved = covariance @ self.inverted
         fourth = np.einsum("ij,ij->i", at.squares, at.squares)
         prior = self.signal + self.local + self.trend * (1.0 + 2.0 * at.norms + fourth)
-        prior += self.products * (at.norms**2 - fourth)
+        prior += self.products * (at.norms**2 - fourth) + self.bowl * at.norms**2
         variance = np.maximum(prior - np.einsum("ij,ij->i", solved, covariance), 1e-12)
         return covariance @ self.alpha, np.sqrt(variance), solved
 
@@ -412,7 +422,9 @@ class Posterior:
         apart = self.trend - self.products
         across = ((self.trend + self.products * inner) * weights) @ self._at.points
         across += apart * at.points * (weights @ self._at.squares)
-        bowls = self.trend + self.products * at.norms[:, None] + apart * at.squares
+        across += self.bowl * (weights @ self._at.norms)[:, None] * at.points
+        rounder = self.products + self.bowl
+        bowls = self.trend + rounder * at.norms[:, None] + apart * at.squares
         own = spread[:, None] * at.points * bowls
         gradient: Array = 2.0 * at.roots * (towards + across + own)
         gradient[:, self.columns.warped] *= at.bends.x

@@ -7,6 +7,7 @@ branch for instance, is drawn on its own.
 
 from __future__ import annotations
 
+import math
 import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ from automl_opt.api import SearchSpace
 from automl_opt.builtin.search import history as histories
 from automl_opt.builtin.search.encoding import Array, Space
 from automl_opt.builtin.search.history import NOTE, History
+
+STEP = 0.3
+"""How far a parameter is moved in its turn: a share of its range."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class HistorySampler(BaseSampler):
 
     multi_objective = False
     """Whether :attr:`History.loss` as the order of fronts is what the strategy wants."""
+    modelled = False
+    """Whether a surrogate chooses what is tried even where drafts are not screened."""
     drafted = 60
     """How many drafts it is asked for when they are screened."""
 
@@ -145,6 +151,10 @@ class HistorySampler(BaseSampler):
         if self.starts(history):
             drafts = start_points(history)
             return self._first_new(history, rng, drafts, [0])
+        if self._screen or self.modelled:
+            moved = one_moved(history, history.index - self._start)
+            if moved is not None:
+                return self._first_new(history, rng, moved, [0])
         count = self.drafted if self._screen else 8
         drafts = self.propose(history, rng, count)
         drafts = replace(drafts, genes=history.space.snap(drafts.genes))
@@ -202,6 +212,35 @@ def start_points(history: History) -> Drafts:
     if history.priors is None:
         return Drafts(history.space.spread(unit), "start: Sobol", ranked=True)
     return Drafts(history.priors.spread(unit), "start: Sobol under the priors", ranked=True)
+
+
+def one_moved(history: History, turn: int) -> Drafts | None:
+    """The best trial with one parameter moved, or with another choice; in a flat space of many.
+
+    So few trials as there are parameters tell a surrogate of so many little. These tell it of each
+    which way is down, and what improves is kept: so COBYLA begins (Powell 1994,
+    doi:10.1007/978-94-015-8330-5_4). Which parameter it is in a *turn*, and which way it goes, are
+    the study's, so that each has one turn; it turns back where its range ends.
+
+    Returns:
+        ``None`` once all had a turn, in other spaces, where the declared priors know better where
+        to begin, and while no trial has been good.
+    """
+    space = history.space
+    free = np.flatnonzero(~space.single)
+    if not space.many or turn >= len(free) or history.priors is not None or not history.good:
+        return None
+    rng = np.random.default_rng([history.seed, len(free)])
+    gene, way = rng.permutation(free)[turn], rng.uniform(-1.0, 1.0, len(free))[turn]
+    genes = space.filled(history.genes[history.order[:1]])
+    now = genes[0, gene]
+    if space.numeric[gene]:
+        step = math.copysign(STEP, way)
+        genes[0, gene] = now + step if 0.0 <= now + step <= 1.0 else now - step
+    else:
+        choices = space.choices[gene]
+        genes[0, gene] = (now + 1 + int(abs(way) * (choices - 1))) % choices
+    return Drafts(space.snap(genes), "one parameter moved", ranked=True)
 
 
 def sobol(space: Space, seed: int, index: int) -> Array:

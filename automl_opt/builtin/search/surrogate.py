@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from automl_opt.builtin.search.encoding import Array, Mask, Space
+from automl_opt.builtin.search.encoding import MANY, Array, Mask, Space
 from automl_opt.builtin.search.gp import OTHERS, Columns, Posterior, Prior, fit
 from automl_opt.builtin.search.history import History
 from automl_opt.builtin.search.memory import keep_freed
@@ -26,8 +26,8 @@ ROWS = 250
 """Trials that a process is given at most: the best half of them and the newest half."""
 ITERATIONS = 2500
 """Of a fit, times the trials that it is given: what it may cost."""
-MANY = 8
-"""Parameters of a flat space above which trials tell less of each."""
+BOWL = 3.0
+"""Of the trend in a flat space of many parameters: see :class:`Columns`."""
 NEAR = 0.6
 """Prior correlation with a point from which on another belongs to its basin."""
 
@@ -134,11 +134,12 @@ def _columns(space: Space) -> Columns:
     """Those of the cube of *space*: a parameter has one lengthscale, and numbers are warped.
 
     Not in flat spaces of more than eight parameters: of so many shapes trials tell too little.
+    There the trend has a curvature that is common to all.
     """
     used = np.unique(space.groups)
     groups = np.searchsorted(used, space.groups)
     numbers = space.number_columns
-    return Columns(groups, numbers if space.conditions or len(used) <= MANY else numbers[:0])
+    return Columns(groups, numbers[:0], BOWL) if space.many else Columns(groups, numbers)
 
 
 def _noted(theta: Array, space: Space, columns: Columns) -> dict[str, dict[str, Any]]:

@@ -32,10 +32,11 @@ RANGES = (
 
 @st.composite
 def spaces(draw):
-    """Up to eight entries; each may hang from an earlier choice."""
+    """Up to twelve entries; each may hang from an earlier choice, or none does."""
     entries: list[Entry] = []
-    for name in string.ascii_lowercase[: draw(st.integers(1, 8))]:
-        choices = [e for e in entries if isinstance(e.param, OneOf)]
+    flat = draw(st.booleans())
+    for name in string.ascii_lowercase[: draw(st.integers(1, 12))]:
+        choices = [e for e in entries if isinstance(e.param, OneOf) and not flat]
         when = ()
         if choices and draw(st.booleans()):
             parent = draw(st.sampled_from(choices))

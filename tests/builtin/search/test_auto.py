@@ -7,7 +7,7 @@ import optuna
 import pytest
 from scipy.stats import qmc
 
-from automl_opt.api import Float, Int, OneOf, SearchSpace
+from automl_opt.api import Float, Int, OneOf, Prior, SearchSpace
 from automl_opt.builtin.search.auto import AutoSampler
 from automl_opt.builtin.search.encoding import Space, declared
 from automl_opt.builtin.search.history import NOTE
@@ -91,6 +91,58 @@ def test_an_old_incumbent_shares_the_search_with_other_basins(seed):
     assert set(basins) >= {"basin 2", "basin 3"}
     assert len(away) >= 5
     assert np.abs(np.array(away) - 0.2).min() > 0.05
+
+
+def many():
+    """A flat space of ten parameters, nine of them numbers."""
+    numbers = [Entry(f"x{i}", Float(0.0, 1.0, default=0.5)) for i in range(8)]
+    return SearchSpace(
+        (*numbers, Entry("n", Int(1, 1024, log=True)), Entry("kind", OneOf(tuple("abc"))))
+    )
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_of_many_parameters_each_is_moved_once_from_the_best_so_far(known):
+    space = many()
+
+    def value(v):
+        return sum((v[f"x{i}"] - 0.3) ** 2 for i in range(8)) + (v["kind"] != "b") + v["n"] / 512
+
+    study = run(space, value, 14, known=known)
+
+    moved = []
+    for trial in study.trials[3:13]:
+        before = min(study.trials[: trial.number], key=lambda t: t.value).params
+        [name] = [name for name, now in trial.params.items() if now != before[name]]
+        moved.append(name)
+        if name.startswith("x"):
+            assert abs(trial.params[name] - before[name]) == pytest.approx(0.3)
+    assert sorted(moved) == sorted(entry.name for entry in space.entries)
+    assert set(reasons(study)[-11:-1]) == {"one parameter moved"}
+    assert "surrogate" in reasons(study)[-1]
+
+
+def test_a_move_turns_back_at_the_end_of_a_range():
+    space = SearchSpace(tuple(Entry(f"x{i}", Float(0.0, 1.0, default=0.8)) for i in range(9)))
+
+    study = run(space, lambda v: -sum(v.values()), 12)
+
+    assert {t.params[n] for t in study.trials[3:] for n in t.params} <= {0.8, 0.5}
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        SearchSpace(tuple(Entry(f"x{i}", Float(0.0, 1.0)) for i in range(8))),
+        SearchSpace((*many().entries, Entry("y", Float(0.0, 1.0), (("kind", ("a",)),)))),
+        SearchSpace((*many().entries, Entry("y", Float(0.0, 1.0, prior=Prior(0.5, 0.1))))),
+    ],
+    ids=["of few", "conditional", "with a prior"],
+)
+def test_in_other_spaces_no_parameter_has_a_turn(space):
+    study = run(space, lambda v: sum(v[f"x{i}"] for i in range(8)), 6)
+
+    assert "one parameter moved" not in reasons(study)
 
 
 @pytest.mark.parametrize(("parameters", "first"), [(1, 10), (5, 50), (10, 25)])

@@ -24,7 +24,7 @@ from automl_opt.builtin.search.gp import (
 from automl_opt.builtin.search.warp import warp
 
 SHAPES = [0.4, -0.3, -0.5, 0.2]  # log a and log b of two columns
-COLUMNS = Columns(np.array([0, 1, 1, 2]), warped=np.array([0, 3]))
+COLUMNS = Columns(np.array([0, 1, 1, 2]), warped=np.array([0, 3]), bowl=3.0)
 PRIOR = Prior(2.0, alike=(True, False, True), common=0.7)
 
 
@@ -37,6 +37,11 @@ def products(x):
     """The products of two different columns, times √2."""
     one, other = np.triu_indices(x.shape[1], 1)
     return math.sqrt(2) * x[:, one] * x[:, other]
+
+
+def rounds(x):
+    """The curvature that all columns have in common."""
+    return (x**2).sum(axis=1, keepdims=True)
 
 
 def warped(points):
@@ -124,6 +129,7 @@ def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
     lengths = np.exp(-0.5 * theta[COLUMNS.groups])
     trend, across, signal, local = (ConstantKernel(v) for v in np.exp(theta[3:7]))
     kernel = trend * Linear(bowls, 1.0 / lengths) + across * Linear(products, 1.0 / lengths)
+    kernel += 3.0 * trend * Linear(rounds, 1.0 / lengths)
     kernel += signal * Matern(lengths, nu=2.5) + local * Matern(lengths / math.sqrt(40), nu=2.5)
     twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[7]) + JITTER, optimizer=None)
     twin.fit(warped(points), targets)

@@ -93,6 +93,17 @@ def test_one_sampler_for_all_trials_proposes_what_fresh_ones_do(strategy):
     assert kept == fresh
 
 
+@pytest.mark.parametrize(("strategy", "turns"), [(Plain, 0), (Screened, 9)])
+def test_of_many_parameters_each_has_a_turn_where_a_surrogate_chooses(strategy, turns):
+    space = SearchSpace(tuple(Entry(f"x{i}", Float(0.0, 1.0)) for i in range(9)))
+    study = optuna.create_study()
+
+    search(lambda: strategy(space=space, seed=3), study, 16, space, lambda v: sum(v.values()))
+
+    reasons = [trial.system_attrs[NOTE]["why"] for trial in study.trials]
+    assert reasons.count("one parameter moved") == turns
+
+
 PROGRAM = """
 import optuna, sys
 sys.path.insert(0, {root!r})
