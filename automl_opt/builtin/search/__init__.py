@@ -29,7 +29,8 @@ How a strategy is written on it (``strategies/<name>.py`` imports it inside ``sa
 - ``rng`` is the trial's own. What must be one for the whole study comes from ``history.seed``.
 - ``screen=True`` asks for ``drafted = 60`` drafts, lets the best four climb in the expected
   improvement of a Gaussian process, and tries the best then; *n* is then 60, else 8 (the later ones
-  only serve where the first was already tried). What climbs keeps its draft's note.
+  only serve where the first was already tried). What climbs keeps its draft's note. In a flat space
+  of more than eight parameters each of them is first moved once, and ``propose`` waits.
   ``Drafts(ranked=True)`` keeps the strategy's own order.
 - Priors of the declared space act on what was drafted: screened drafts gain ``history.pull(genes)``
   beside their expected improvement, others are drawn by it. A strategy that ranks adds it itself.
@@ -40,6 +41,7 @@ How a strategy is written on it (``strategies/<name>.py`` imports it inside ``sa
 
 from automl_opt.builtin.search.encoding import Space, mirror
 from automl_opt.builtin.search.history import History
-from automl_opt.builtin.search.sampler import Drafts, HistorySampler, sobol
+from automl_opt.builtin.search.sampler import Drafts, HistorySampler
+from automl_opt.builtin.search.start import sobol
 
 __all__ = ["Drafts", "History", "HistorySampler", "Space", "mirror", "sobol"]

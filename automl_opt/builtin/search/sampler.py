@@ -7,7 +7,6 @@ branch for instance, is drawn on its own.
 
 from __future__ import annotations
 
-import math
 import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,15 +18,12 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
-from scipy.stats import qmc
 
 from automl_opt.api import SearchSpace
 from automl_opt.builtin.search import history as histories
 from automl_opt.builtin.search.encoding import Array, Space
 from automl_opt.builtin.search.history import NOTE, History
-
-STEP = 0.3
-"""How far a parameter is moved in its turn: a share of its range."""
+from automl_opt.builtin.search.start import one_moved, start_points
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,8 @@ class HistorySampler(BaseSampler):
         seed: with the trial's number it seeds the trial's generator; ``None`` draws one.
         start: trials before the strategy has its say: the defaults, then a scrambled Sobol
             sequence (Owen 1998), of which declared priors take quantiles. It also waits for 3
-            finished ones, at most ``2 · start`` trials.
+            finished ones, at most ``2 · start`` trials. Where a surrogate chooses, in a flat space
+            of many parameters, each of them then has a turn (:func:`one_moved`).
         screen: let a surrogate choose among *drafted* drafts, and move the best of them, instead
             of trying the first one (:mod:`automl_opt.builtin.search.screening`). Declared priors
             pull either choice.
@@ -148,13 +145,9 @@ class HistorySampler(BaseSampler):
     def _choose(
         self, history: History, rng: np.random.Generator
     ) -> tuple[Array, str, Mapping[str, Any]]:
-        if self.starts(history):
-            drafts = start_points(history)
-            return self._first_new(history, rng, drafts, [0])
-        if self._screen or self.modelled:
-            moved = one_moved(history, history.index - self._start)
-            if moved is not None:
-                return self._first_new(history, rng, moved, [0])
+        begun = self._begun(history)
+        if begun is not None:
+            return self._first_new(history, rng, Drafts(*begun), [0])
         count = self.drafted if self._screen else 8
         drafts = self.propose(history, rng, count)
         drafts = replace(drafts, genes=history.space.snap(drafts.genes))
@@ -169,6 +162,14 @@ class HistorySampler(BaseSampler):
             order = lottery(history.pull(drafts.genes), rng)
         genes, why, note = self._first_new(history, rng, drafts, order)
         return genes, why, {**surrogate, **note}
+
+    def _begun(self, history: History) -> tuple[Array, str] | None:
+        """Where a beginning goes and why, ``None`` where it is over."""
+        if self.starts(history):
+            return start_points(history)
+        if self._screen or self.modelled:
+            return one_moved(history, history.index - self._start)
+        return None
 
     def starts(self, history: History) -> bool:
         """Whether this trial belongs to the start."""
@@ -198,60 +199,3 @@ def lottery(log_weights: Array, rng: np.random.Generator) -> list[int]:
     lots = log_weights + rng.gumbel(size=len(log_weights))
     order: list[int] = np.argsort(-lots, kind="stable").tolist()
     return order
-
-
-def start_points(history: History) -> Drafts:
-    """The defaults for the first trial of a study, then the points of one scrambled Sobol sequence.
-
-    Sobol 1967 in Owen's scrambling (1998); the scramble is the study's, the place in the sequence
-    the trial's, so that many workers and interruptions leave no gap and no repetition.
-    """
-    if history.index == 0:
-        return Drafts(history.defaults[None], "start: the defaults", ranked=True)
-    unit = sobol_unit(len(history.space), history.seed, history.index)
-    if history.priors is None:
-        return Drafts(history.space.spread(unit), "start: Sobol", ranked=True)
-    return Drafts(history.priors.spread(unit), "start: Sobol under the priors", ranked=True)
-
-
-def one_moved(history: History, turn: int) -> Drafts | None:
-    """The best trial with one parameter moved, or with another choice; in a flat space of many.
-
-    So few trials as there are parameters tell a surrogate of so many little. These tell it of each
-    which way is down, and what improves is kept: so COBYLA begins (Powell 1994,
-    doi:10.1007/978-94-015-8330-5_4). Which parameter it is in a *turn*, and which way it goes, are
-    the study's, so that each has one turn; it turns back where its range ends.
-
-    Returns:
-        ``None`` once all had a turn, in other spaces, where the declared priors know better where
-        to begin, and while no trial has been good.
-    """
-    space = history.space
-    free = np.flatnonzero(~space.single)
-    if not space.many or turn >= len(free) or history.priors is not None or not history.good:
-        return None
-    rng = np.random.default_rng([history.seed, len(free)])
-    gene, way = rng.permutation(free)[turn], rng.uniform(-1.0, 1.0, len(free))[turn]
-    genes = space.filled(history.genes[history.order[:1]])
-    now = genes[0, gene]
-    if space.numeric[gene]:
-        step = math.copysign(STEP, way)
-        genes[0, gene] = now + step if 0.0 <= now + step <= 1.0 else now - step
-    else:
-        choices = space.choices[gene]
-        genes[0, gene] = (now + 1 + int(abs(way) * (choices - 1))) % choices
-    return Drafts(space.snap(genes), "one parameter moved", ranked=True)
-
-
-def sobol(space: Space, seed: int, index: int) -> Array:
-    """Snapped genes ``[1, p]`` of the point *index* of the scrambled Sobol sequence *seed*."""
-    return space.spread(sobol_unit(len(space), seed, index))
-
-
-def sobol_unit(width: int, seed: int, index: int) -> Array:
-    """That point ``[1, width]`` of the unit cube."""
-    engine = qmc.Sobol(width, scramble=True, rng=np.random.default_rng([seed, width]))
-    if index > 1:
-        engine.fast_forward(index - 1)
-    unit: Array = engine.random(1)
-    return unit

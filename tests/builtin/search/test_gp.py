@@ -129,7 +129,7 @@ def test_means_and_deviations_are_those_of_scikit_learn(data, theta):
     lengths = np.exp(-0.5 * theta[COLUMNS.groups])
     trend, across, signal, local = (ConstantKernel(v) for v in np.exp(theta[3:7]))
     kernel = trend * Linear(bowls, 1.0 / lengths) + across * Linear(products, 1.0 / lengths)
-    kernel += 3.0 * trend * Linear(rounds, 1.0 / lengths)
+    kernel += COLUMNS.bowl * trend * Linear(rounds, 1.0 / lengths)
     kernel += signal * Matern(lengths, nu=2.5) + local * Matern(lengths / math.sqrt(40), nu=2.5)
     twin = GaussianProcessRegressor(kernel, alpha=math.exp(theta[7]) + JITTER, optimizer=None)
     twin.fit(warped(points), targets)
